@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from augreg.backends import choose
 from augreg.errors import SpecError
+from augreg.named_views.declared import with_paths
 from augreg.registry.registry import Registry
 from augreg.rng import stream_key
 from augreg.sides import Test, Train
 from augreg.spec import misuse
 from augreg.spec.jsonargparse_type import register
 from augreg.spec.objects import without_objects
+from augreg.spec.one_view import OfOneView
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.overview import overview
 from augreg.spec.parse import parse
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Pipeline", "regularize"]
 
 
-class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
+class Pipeline(LeavesOut, MakesViews, OfOneView, misuse.SaysWhatToUse):
     """Train and test pipelines from one spec. Immutable; equal if their specs and classes are; pickled as the spec.
 
     Make one with `from_spec`, or from steps: `Pipeline([Rotate(10), "horizontal_flip"], batch=["mixup"], seed=1)`.
@@ -60,7 +62,7 @@ class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
         loss: Iterable[object] = (),
         **options: object,
     ) -> None:
-        """The steps of each section and the options of a spec by name.
+        """The steps of each section and the options of a spec by name, `views` with them.
 
         A step is a name, a mapping of one name to its arguments, a transform, or a `Step`. A class that the registry
         does not have is added to it. Raises SpecError if its name belongs to another class, or if a step is wrong.
@@ -98,7 +100,8 @@ class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
         changes, registry = without_objects(changes, registry)
         source, registry = without_objects(source, registry)
         spec = parse(source, registry, changes)
-        placed = Spec(spec.options, *(assign_paths(getattr(spec, name), stream_key) for name in SECTIONS))
+        sections = {name: assign_paths(getattr(spec, name), stream_key) for name in SECTIONS}
+        placed = Spec(spec.options, **sections, views=with_paths(spec.views, stream_key))
         vars(self).update(
             registry=registry,
             spec=placed,
@@ -124,7 +127,15 @@ class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
 
         options, normalized = self.options, _normalizes(self.spec.image)
         seed, classes, targets = options.seed, options.classes, options.targets
-        return Mixer(self.spec.batch, seed=seed, classes=classes, normalized=normalized, targets=targets)
+        last = options.layout == "hwc"
+        return Mixer(
+            self.spec.batch, seed=seed, classes=classes, normalized=normalized, targets=targets, channels_last=last
+        )
+
+    @functools.cached_property
+    def channels_first(self) -> Pipeline:
+        """The pipeline with normalized arrays as models take them, which the option `layout` may say otherwise."""
+        return self if self.options.layout == "chw" else self.replace(layout="chw")
 
     @functools.cached_property
     def collate(self) -> Collate:
@@ -173,8 +184,9 @@ class Pipeline(LeavesOut, MakesViews, misuse.SaysWhatToUse):
         return _unpickle, (self.to_spec(), self.registry.added, self.registry.allowed)
 
     def __repr__(self) -> str:
-        names = ", ".join(step.name for name in SECTIONS for step in getattr(self.spec, name))
-        return f"Pipeline({names}; seed {self.options.seed}, {self.backend})"
+        names = [step.name for name in SECTIONS for step in getattr(self.spec, name)]
+        shown = ", ".join([*names, *(f"view {view.name}" for view in self.train.named_views)])
+        return f"Pipeline({shown}; seed {self.options.seed}, {self.backend})"
 
     def _repr_html_(self) -> str:
         return overview(self.spec, f"Pipeline, backend {self.backend}", self.fingerprint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 import msgspec
 
@@ -16,11 +16,12 @@ from augreg.execution.passes import passes
 from augreg.execution.plan import Plan, planned_scene
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run
-from augreg.execution.sampling import Drawn, draw, expect
+from augreg.execution.sampling import Drawn, Entry, draw, expect
+from augreg.named_views.declared import NamedView, expanded
 from augreg.ops import Op, Scene
 from augreg.registry.discovery import load
 from augreg.registry.registry import Registry
-from augreg.rng import Address, address_of, fresh_seed
+from augreg.rng import Address, address_of, fresh_seed, stream_key
 from augreg.spec import misuse
 from augreg.spec.options import SECTIONS, Options, Spec
 from augreg.spec.overview import rule_rows
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from augreg.devices.draws import BatchDraws
     from augreg.execution.plan import Source
+    from augreg.named_views.drawing import ViewDraws
 
 __all__ = ["Test", "Train"]
 
@@ -81,6 +83,10 @@ def _listed(indices: Any) -> Sequence[int | str]:
     return found
 
 
+def _rule_row(entry: Entry, indent: str = "") -> tuple[str, str, str]:
+    return indent + "  " * entry.depth + entry.name, entry.rule, entry.exact
+
+
 class _Side:
     """What train and test have in common: draw the ops for an image or a sample, merge them, and run or plan them."""
 
@@ -102,7 +108,23 @@ class _Side:
             load(source)
         return backend(name, source)
 
+    @functools.cached_property
+    def named_views(self) -> tuple[NamedView, ...]:
+        """The named views of the spec; none where it has no section `views`."""
+        return expanded(self._pipeline.spec.views, stream_key)
+
+    def _view_draws(self, address: Address | None) -> ViewDraws:
+        from augreg.named_views.drawing import ViewDraws
+
+        # the pixels are those of the whole image: decoding it anew for each view would take longer
+        settings = msgspec.structs.replace(self._settings(address), decode="exact")
+        return ViewDraws(self._pipeline.spec.image, self.named_views, settings)
+
     def _run(self, image: Any, address: Address | None) -> Any:
+        if self.named_views:
+            from augreg.named_views.running import run_views
+
+            return run_views(image, self._view_draws(address))
         return run(image, lambda scene, alone: self._start(scene, address, alone), self._settings(address))
 
     def _settings(self, address: Address | None) -> RunSettings:
@@ -116,6 +138,7 @@ class _Side:
             options.max_pixels,
             address,
             options.decode,
+            options.layout,
         )
 
     def _start(self, scene: Scene, address: Address | None, alone: bool = False) -> tuple[Sequence[Op], Drawn]:
@@ -129,6 +152,10 @@ class _Side:
 
     def _batch(self, images: Any, addresses: Addresses | None, device: Any) -> Any:
         """The images or samples of a batch, each at its address, on a device."""
+        if self.named_views:
+            from augreg.devices import transformed_views
+
+            return transformed_views(images, self._view_draws(None), addresses, device)
         from augreg.devices import transformed, transformed_samples
 
         draws = self.batch_draws(addresses)
@@ -141,6 +168,10 @@ class _Side:
         """What is drawn for images at these addresses, for the functions of `augreg.devices`; None is test time."""
         from augreg.devices.draws import BatchDraws
 
+        if self._options.targets.clip:
+            raise ImageError("clips do not run as a batch on a device: give each to pipe.train or pipe.test")
+        if self.named_views:
+            raise ImageError("the views of a spec cannot be deferred: make them in the workers, with defer=False")
         settings = self._settings(None)
         if addresses is not None:
             settings = msgspec.structs.replace(settings, address=addresses.at(0) if len(addresses) else None)
@@ -150,12 +181,16 @@ class _Side:
         """One image after its run, as a tensor; a sample, whose image is a tensor, with what else it has as it is."""
         settings = self._settings(address)
         output = settings.output if isinstance(image, Mapping) and settings.output != "numpy" else "torch"
-        settings = msgspec.structs.replace(settings, output=output)
+        settings = msgspec.structs.replace(settings, output=output, layout="chw")
         return run(image, lambda scene, alone: self._start(scene, address, alone), settings)
 
     def _plan(self, given: Any, address: Address | None, channels: int, dtype: Any, title: str) -> Plan:
         settings = self._settings(address)
         scene = planned_scene(given, channels, dtype, settings)
+        if self.named_views:
+            from augreg.named_views.plan import plan_views
+
+            return cast(Plan, plan_views(self._view_draws(address), scene, title))
         ops, drawn = self._start(scene, address)
         return Plan(tuple(ops), scene, tuple(drawn.entries), title, settings, drawn.scene, tuple(drawn.deferred))
 
@@ -192,8 +227,10 @@ class Train(_Side):
 
         Returns a tensor for a tensor, a PIL image for a PIL image, and an array for everything else. Once a step
         normalizes, the result is float32 channels x height x width: a tensor for a tensor, an array for all others.
-        `output: numpy` or `output: torch` in the spec overrides the kind. The same holds for each image of a sample;
-        masks, boxes and keypoints keep their kind. Raises ImageError.
+        `output: numpy` or `output: torch` in the spec overrides the kind, and with `layout: hwc` arrays stay height x
+        width x channels. The same holds for each image of a sample; masks, boxes and keypoints keep their kind. With
+        a section `views` the result is `NamedViews`, a dict of such results by name (docs/named-views.md). Raises
+        ImageError.
         """
         return self._run(image, self._address(index, epoch, view))
 
@@ -215,7 +252,8 @@ class Train(_Side):
 
         `indices` has the index of each image, as `index` of `train`; without it all draws are new. The result is one
         tensor, N x channels x height x width, or a list if the images differ in shape; of samples, the same form as
-        given. It is on `device`; without one on that of a tensor, else on the CPU. Ops run for all images at once;
+        given; of a spec with views, one for each by name. It is on `device`; without one on that of a tensor, else on
+        the CPU. Ops run for all images at once;
         docs/gpu.md says which have equal bytes on every device, and which run image by image on the CPU. Raises
         ImageError, and ValueError for a wrong number of indices.
         """
@@ -240,7 +278,8 @@ class Train(_Side):
         """The dry run: what would be done to an image of this (height, width). It prints, pickles, and has `run`.
 
         `size` may also be an image or a sample, whose channels and dtype count then; steps that see boxes, such as
-        `safe_crop`, see those of the sample. Raises ValueError for a size and ImageError for an image that is none.
+        `safe_crop`, see those of the sample. The plan of a spec with views is a `ViewsPlan`, which has one for each,
+        and says how they correspond. Raises ValueError for a size and ImageError for an image that is none.
         """
         address = self._address(index, epoch, view)
         drawn = "drawn afresh" if index is None else f"seed {address.seed}, epoch {epoch}, index {index!r}"
@@ -267,7 +306,7 @@ class Test(_Side):
     def __call__(self, image: Tensor) -> Tensor: ...
     @explains("pipe.test(image)", misuse.OF_TEST)
     def __call__(self, image: Any) -> Any:
-        """One test image, or sample. It takes and returns the same kinds as `train`."""
+        """One test image, or sample; of a spec with views, one for each. It takes and returns what `train` does."""
         return self._run(image, None)
 
     @explains("pipe.test.batch(images)", misuse.OF_TEST_BATCH)
@@ -306,8 +345,14 @@ class Test(_Side):
         """
         options = self._options
         rows = [("step", "test-time rule", "exact for")]
-        for entry in self._ops(_NOMINAL, None).entries:
-            rows.append(("  " * entry.depth + entry.name, entry.rule, entry.exact))
+        rows += [_rule_row(entry) for entry in self._ops(_NOMINAL, None).entries]
+        for group in self._pipeline.spec.views:
+            rows.append((f"view {', '.join(group.names)}", "", ""))
+            view = next(one for one in self.named_views if one.group is group)
+            entries = self._view_draws(None).drawn(view, _NOMINAL).entries
+            rows += [_rule_row(entry, "  ") for entry in entries if entry.path.startswith("views/")]
+            if group.patches is not None:
+                rows.append(("  patches", "nothing is masked", ""))
         for section in SECTIONS[1:]:
             rows += rule_rows(getattr(self._pipeline.spec, section), section)
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -315,12 +360,15 @@ class Test(_Side):
         lines.append(f"backend {self._pipeline.backend}, output {options.output}")
         if options.decode == "scaled":
             lines.append("JPEGs are decoded at 1/2, 1/4 or 1/8 of their size where the first steps shrink them")
-        lines += misuse.remarks(self._pipeline.spec.image)
-        if any(map(is_random, self._pipeline.spec.image)):
+        steps = self._pipeline.spec.image_steps
+        lines += misuse.remarks(steps)
+        if any(map(is_random, steps)) or any(group.patches for group in self._pipeline.spec.views):
             lines.append("train without an index draws new numbers at every call; `seed` has no effect there")
         else:
             lines.append("train draws no random numbers: an image is the same at every call with the same epoch")
-        if batch:
+        if batch and self.named_views:
+            lines.append("which steps run for all images at once is not said of views: ask pipe.of_view(..)")
+        elif batch:
             lines += self._batch_remarks()
         return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """augreg beside every peer that is installed: processor time per image on one thread, in the same run.
 
-    python bench/peers.py                       # all rows, A to E with both allocators: some 15 minutes
+    python bench/peers.py                       # all rows, pipelines with both allocators: some 20 minutes
     python bench/peers.py --rows B D --rounds 3
     python bench/peers.py --save                # also write bench/results/<version>.json
 
@@ -8,7 +8,8 @@ The pipelines take turns within each round, so a busy machine slows all alike: r
 results are not those of the row is left out, and why is printed: another shape or dtype, or another mean. Whether its
 resize is antialiased is measured, by an image of stripes; ratios are between pipelines of which both are, or neither.
 
-Rows A to E are pipelines of one image at a time, measured here. Rows F to I have scripts of their own, which are run.
+Rows A to E are pipelines of one image at a time, measured here, and J and K those of images with boxes and masks.
+Rows F to I have scripts of their own, which are run.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import numpy as np
 from comparison import measure_in_turns, ratio
-from peer_rows.rows import ROWS, Row, Work, inputs_of, stripes_of
+from peer_rows.rows import DETECTION, ROWS, Row, Work, inputs_of, stripes_of
 
 PEERS = {
     "ours": "augreg",
@@ -86,6 +87,8 @@ def pipelines_of(name: str, row: Row, inputs: list[Any]) -> tuple[dict[str, Work
     found: dict[str, Work] = {}
     missing: dict[str, str] = {}
     for module, library in PEERS.items():
+        if row.targets and module not in DETECTION:
+            continue
         try:
             found |= importlib.import_module(f"peer_rows.{module}").pipelines(name, row, inputs)
         except ImportError as error:

@@ -415,6 +415,72 @@ class Apart:
         return ops.point_function("brightness", rng.uniform(0.5, 1.0 + 1e-15))
 
 
+def mirrored_together(points, size):
+    """Mirrored about the middle of the points, which is that of the image for points on both of its sides."""
+    x = points[:, 0]
+    return np.stack((x.min() + x.max() - x, points[:, 1]), axis=1)
+
+
+@transform("broken", kind="geometry")
+class PointsTogether:
+    """Mirror the image, and its points about their own middle."""
+
+    def sample(self, rng, scene):
+        return ops.call(mirrored, {}, scene.size, geometry=True, mask=mirrored, keypoints=mirrored_together)
+
+
+def mirrored_whole(array):
+    return mirrored(np.round(array))
+
+
+@transform("broken", kind="geometry")
+class WholeNumbers:
+    """Mirror the image, and round what is a map and no mask."""
+
+    def sample(self, rng, scene):
+        return ops.call(mirrored, {}, scene.size, geometry=True, mask=mirrored_whole, keypoints=mirrored_points)
+
+
+def mirrored_classes(array):
+    return mirrored(array.astype(np.uint8))
+
+
+@transform("broken", kind="geometry")
+class ClassesOnly:
+    """Mirror the image, and masks of bytes."""
+
+    def sample(self, rng, scene):
+        return ops.call(mirrored, {}, scene.size, geometry=True, mask=mirrored_classes, keypoints=mirrored_points)
+
+
+def in_one_place(array):
+    """What is returned has the memory that the last call returned, which no longer holds its result."""
+    place = _buffers.setdefault(("frames", array.shape, array.dtype), np.empty_like(array))
+    np.copyto(place, array[:, ::-1])
+    return place
+
+
+@transform("broken", kind="color")
+class OnePlace:
+    """Blend with a mirrored image, in one place of memory."""
+
+    def sample(self, rng, scene):
+        return call(in_one_place, scene)
+
+
+def mirrored_once(array):
+    """Mirror every second mask."""
+    return mirrored(array) if next(_calls) % 2 else array.copy()
+
+
+@transform("broken", kind="geometry")
+class MasksApart:
+    """Mirror the image, and one mask of two."""
+
+    def sample(self, rng, scene):
+        return ops.call(mirrored, {}, scene.size, geometry=True, mask=mirrored_once, keypoints=mirrored_points)
+
+
 BROKEN = (
     ("has_a_docstring", Docstring),
     ("previews_run", Preview),
@@ -446,6 +512,11 @@ BROKEN = (
     ("targets_follow", Renumbering),
     ("targets_follow", Sliding),
     ("targets_follow", Turning),
+    ("figures_follow", PointsTogether),
+    ("figures_follow", WholeNumbers),
+    ("figures_follow", ClassesOnly),
+    ("frames_follow", OnePlace),
+    ("frames_follow", MasksApart),
 )
 
 

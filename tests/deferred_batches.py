@@ -94,6 +94,19 @@ class Masked(Photos):
         return {"image": image, "mask": np.ascontiguousarray(255 - image), "label": label}
 
 
+class Instances(Photos):
+    """Mappings with two objects each: boxes, masks as the channels of an array, and labels."""
+
+    def __getitem__(self, index: int) -> Any:
+        image, label = super().__getitem__(index)
+        height, width = image.shape[:2]
+        boxes = np.array([[0, 0, width // 2, height], [width // 4, height // 4, width, height]], np.float32)
+        masks = np.zeros((height, width, 2), np.uint8)
+        for k, (x0, y0, x1, y1) in enumerate(boxes.astype(int)):
+            masks[y0:y1, x0:x1, k] = 1
+        return {"image": image, "boxes": boxes, "masks": masks, "labels": [label, f"of {label}"]}
+
+
 class Stereo(Photos):
     """Mappings with two images, of which the second is a tensor."""
 

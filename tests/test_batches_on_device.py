@@ -63,6 +63,9 @@ SPECS: tuple[list[Any], ...] = (
     [{"shear_x": 0.3}, {"shear_y": 0.3}],
     [{"translate_x": 0.3}, {"translate_y": {"amount": 0.3, "fill": [1, 2, 3]}}],
     [{"affine": {"degrees": 10, "translate": [0.1, 0.1], "scale": [0.8, 1.2], "shear_x": 5}}, IMAGENET],
+    [{"affine_per_axis": {"scale_x": [0.5, 2], "unit": "truncated", "mode": "edge"}}, IMAGENET],
+    [{"affine_per_axis": {"degrees": 40, "fit": True}}, {"resize": {"size": [9, 8]}}],
+    [{"move_edges": {"top": [-0.3, 0.2], "mode": "reflect"}}, "crop_edges", {"resize": {"size": [9, 8]}}],
     ["perspective", "horizontal_flip"],
     [{"rotate": {"degrees": 40, "mode": "reflect"}}, {"shear_y": {"mode": "wrap", "interpolation": "bicubic"}}],
     [{"one_of": [{"rotate": {"mode": "edge"}}, {"shear_x": {"mode": "symmetric"}}, "affine"]}, IMAGENET],
@@ -75,6 +78,11 @@ SPECS: tuple[list[Any], ...] = (
     ["hue", "saturation", "sharpness"],
     [{"hsv_shift": {"p": 0.7}}, "brightness", {"hsv_shift": {"hue": 0, "saturation": 0.9}}],
     [{"random_sized_crop": {"size": 8, "height": [3, 16]}}, "horizontal_flip", IMAGENET],
+    [
+        {"random_shorter": [7, 12]},
+        {"random_scale": {"fit": [9, 9]}},
+        {"resize": {"size": [7, 8], "interpolation": "area"}},
+    ],
     ["transpose", {"random_scale": [0.5, 1.5]}, {"crop_box": {"size": 12, "top": 3, "left": 2}}, IMAGENET],
     ["grayscale", "contrast", "brightness"],
     [{"grayscale": {"p": 0.2}}, "sharpness", "horizontal_flip"],
@@ -103,6 +111,10 @@ SPECS: tuple[list[Any], ...] = (
     [{"downscale": {"shrink": "nearest_floor", "interpolation": "bilinear", "scale": [0.2, 1.0]}}],
     ["elastic", "grid_distortion", "optical_distortion"],
     [{"elastic": {"noise": "normal", "alpha": 90}}, {"optical_distortion": {"mode": "reflect"}}, IMAGENET],
+    ["grid_stretch", {"piecewise_affine": {"rows": [2, 5]}}, {"optical_distortion": {"model": "camera"}}],
+    [{"elastic": {"edges": "repeat"}}, {"elastic": {"window": 9, "same": True, "interpolation": "bicubic"}}],
+    [{"optical_distortion": {"model": "fisheye", "mode": "wrap"}}, "safe_rotate", "affine_points", IMAGENET],
+    [{"grid_shuffle": [3, 4]}, {"grid_shuffle": {"grid": 2, "cuts": "even"}}],
     ["aug_mix", IMAGENET],
     ["clahe", JITTER, IMAGENET],
 )
@@ -303,9 +315,16 @@ def _assert_alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -
 
 
 @pytest.mark.parametrize("options", [{}, {"approximate": True}])
-@pytest.mark.parametrize("crop", [{"safe_crop": 8}, "crop_around_boxes", {"crop_around_boxes": {"size": 8}}], ids=str)
+@pytest.mark.parametrize(
+    "crop",
+    [
+        {"safe_crop": 8}, "crop_around_boxes", {"crop_around_boxes": {"size": 8}}, "iou_crop",
+        {"crop_around_boxes": {"erosion": 0.5, "erode": "boxes"}},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_steps_that_see_boxes_see_those_of_their_sample(crop: Any, options: dict[str, Any]) -> None:
-    pipe = _pipe([crop, IMAGENET], targets={"boxes": "xyxy"}, **options)
+    pipe = _pipe([crop, IMAGENET], targets={"boxes": "xyxy", "centers": "drop"}, **options)
     corners = np.random.default_rng(2).uniform(1, 5, (12, 1, 2))
     boxes = np.concatenate([corners, corners + 6], axis=2)
     samples = [{"image": image, "boxes": box} for image, box in zip(_images(12), boxes, strict=True)]

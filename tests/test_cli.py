@@ -105,7 +105,8 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (section,) = found[name]["sections"]
         assert (found[name]["p"] is None) == (section != "batch")
     assert found["random_crop"]["test"] == "center"
-    assert [row["name"] for row in found["resize"]["arguments"]] == ["shorter", "size", "interpolation", "antialias"]
+    arguments = [row["name"] for row in found["resize"]["arguments"]]
+    assert arguments == ["shorter", "size", "interpolation", "antialias", "rounding"]
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -32,6 +32,12 @@ MORE: dict[str, list[Any]] = {
         {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45]},  # singular
         {"mode": "reflect"},
     ],
+    "affine_per_axis": [
+        {"scale_y": [0.5, 2], "scale_x": [1.5, 3], "balanced": True, "unit": "truncated", "shear_x": 40},
+        {"unit": "pixels", "translate_y": [-3, 9], "translate_x": [2, 2], "shear_x": [45, 45], "fit": True},
+        {"degrees": 0, "shear_x": [45, 45], "shear_y": [45, 45], "fit": True, "scale_y": 2},  # singular
+        {"scale_y": [0.01, 0.5], "scale_x": 0.01, "degrees": 180, "fit": True},
+    ],
     "aug_mix": [
         {"depth": 2, "dialect": "timm", "width": 2}, {"dialect": "timm", "m_std": 1.5, "width": 1},
         {"dialect": "torchvision", "severity": 4, "ops": ["rotate", "invert"]}, {"alpha": 0.4}, {"alpha": 3.0},
@@ -40,13 +46,32 @@ MORE: dict[str, list[Any]] = {
     "box_blur": [{"size": [1, 9]}],
     "channel_drop": [{"count": [1, 2], "fill": 300 / 7}],
     "clahe": [{"clip": [1, 3], "tiles": [3, 20]}],
+    "crop_around_boxes": [
+        {"erosion": 0.4}, {"erosion": 0.3, "erode": "boxes", "without_boxes": "shrink"},
+        {"erosion": 1.0, "without_boxes": "shrink"}, {"erosion": 0.5, "erode": "boxes", "size": 9},
+    ],
     "crop_box": [{"size": [40, 90], "top": 30, "left": 7, "fill": 9}],
     "crop_border": [{"pixels": 0}, {"pixels": 3}],
+    "crop_edges": [{"top": 1, "bottom": 0, "left": 0.5, "right": 0.5}],
+    "move_edges": [
+        {"top": [-1, 0], "bottom": [-0.7, 2], "left": 0, "right": -0.5, "keep_size": False}, {"together": True},
+        {"unit": "pixels", "top": [-9, 7], "bottom": [0, 3], "left": -400, "right": 0, "mode": "edge"},
+        {"unit": "pixels", "top": [-2, 2], "bottom": 0, "left": 0, "right": 0, "together": True, "fill": 9},
+    ],
     "crop_or_pad": [{"size": [40, 150], "position": "random", "mode": "reflect"}, {"size": 1, "position": "random"}],
     "downscale": [
         {"scale": [0.001, 1.0], "interpolation": "bicubic"}, {"shrink": "nearest_floor", "antialias": False},
     ],
-    "elastic": [{"noise": "normal", "mode": "wrap"}],
+    "affine_points": [{"distance": 0}, {"distance": 300, "swapped": True, "mode": "wrap"}],
+    "elastic": [{"noise": "normal", "mode": "wrap"}, {"edges": "repeat"}, {"window": 9, "same": True}],
+    "grid_shuffle": [{"grid": [5, 2], "cuts": "even"}],
+    "grid_stretch": [{"end": "free", "overlap": True, "mode": "reflect"}],
+    "optical_distortion": [{"model": "camera", "shift": [-9, 4]}, {"model": "fisheye", "k": 2}],
+    "piecewise_affine": [
+        {"rows": [2, 6], "columns": [3, 9], "unit": "pixels", "scale": [1, 9]},
+        {"between": "distance", "unit": "shorter"},
+    ],
+    "safe_rotate": [{"degrees": [90, 90]}, {"interpolation": "bicubic", "mode": "edge"}],
     "defocus": [{"radius": [1, 4], "edge": [0.01, 3]}],
     "gamma": [{"spacing": "linear"}],
     "gaussian_noise": [{"per": "pixel", "uniform": "variance"}],
@@ -60,6 +85,9 @@ MORE: dict[str, list[Any]] = {
         {"count": [0, 5], "height": [0, 0.05], "width": [0, 0.1], "mode": "random"},
         {"count": [1, 3], "height": [1, 40], "width": [7, 7], "pixels": True, "mode": "pixel"},
         {"count": 0}, {"height": [0, 0.02], "width": [0, 0.02], "mode": "pixel", "count": [2, 4]},
+    ],
+    "iou_crop": [
+        {"overlaps": [0.9, 1.0], "tries": 3}, {"overlaps": [0.0, 0.2, 1], "scale": [0.01, 1], "ratio": [0.1, 9]},
     ],
     "letterbox": [{"size": [1, 2]}, {"size": [3, 400], "interpolation": "lanczos"}],
     "longest_max_size": [{"longer": 1}],
@@ -88,6 +116,7 @@ MORE: dict[str, list[Any]] = {
     ],
     "perspective_zoom": [
         {"scale": [0, 1], "fit": True, "interpolation": "nearest", "mode": "wrap"}, {"scale": 1, "fill": 9},
+        {"scale": 0.1, "twice": True},
     ],
     "pixel_dropout": [{"mode": "random"}, {"per_channel": True, "fill": [1, 2, 300], "fraction": 0.3}],
     "rain": [{"length": 7, "density": 2, "slant": 3}],
@@ -96,10 +125,15 @@ MORE: dict[str, list[Any]] = {
         {"size": [9, 7], "height": [1, 40], "ratio": 0.01}, {"size": 9, "height": [30, 300], "ratio": 1.7},
     ],
     "random_crop": [{"size": [31, 70], "padding": [0, 3, 2, 0], "mode": "reflect"}],
-    "random_scale": [{"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
+    "random_shorter": [{"shorter": [1, 40], "interpolation": "area"}],
+    "random_scale": [{"fit": [20, 90]}, {"scale": [0.01, 2], "interpolation": "nearest_floor", "antialias": False}],
     "random_order": [{"steps": [{"brightness": 0.4}, {"brightness": 0.1}, {"sharpness": {"p": 0.5}}]}],
     "random_resized_crop": [{"size": 9, "scale": [0.7, 1.0], "ratio": [0.05, 20]}],
-    "resize": [{"shorter": 31, "interpolation": "nearest_floor"}, {"size": [7, 300], "antialias": False}],
+    "resize": [
+        {"shorter": 31, "interpolation": "nearest_floor"}, {"size": [7, 300], "antialias": False},
+        {"shorter": 31, "rounding": "nearest"},
+    ],
+    "center_crop": [{"size": [31, 18], "rounding": "down"}],
     "resize_keep_ratio": [
         {"size": [40, 70], "scale": [0.2, 3.0], "ratio": [0.5, 2.0], "scale_p": 0.6, "ratio_p": 0.7},
         {"size": [200, 3], "longest": 0.3, "ratio": [0.5, 2.0]},

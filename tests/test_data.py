@@ -425,8 +425,8 @@ def test_masks_are_mixed_with_their_images() -> None:
     assert np.all(fractions <= batch["label"].dense()[:, 1:] + 1e-6)  # the border of the crop is 0 in a mask
     rows = [{**row, "boxes": np.zeros((0, 4))} for row in rows]
     boxed = Pipeline.from_spec({**pipe.to_spec(), "targets": {"boxes": "xyxy"}})
-    with pytest.raises(ValueError, match="boxes: coordinates do not follow when a batch is mixed"):
-        pipe.collate(Augmented(rows, boxed.train).__getitems__([(0, 0), (0, 1)]))
+    found = boxed.collate(Augmented(rows, boxed.train).__getitems__([(0, 0), (0, 1)]))
+    assert [boxes.shape for boxes in found["boxes"]] == [(0, 4)] * 2 and len(found["object_weights"]) == 2
 
 
 def test_labels_by_another_name_are_named_or_refused() -> None:

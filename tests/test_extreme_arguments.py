@@ -55,12 +55,18 @@ def test_image_steps_at_the_edge_of_floats(name: str) -> None:
 def test_batch_steps_at_the_edge_of_floats(name: str) -> None:
     for spec in specs(name):
         try:
-            pipe = augreg.Pipeline.from_spec({"batch": [spec], "classes": 2})
+            targets = {"instances": ["masks"]}
+            pipe = augreg.Pipeline.from_spec({"batch": [spec], "classes": 2, "targets": targets})
         except SpecError:
             continue
-        images, labels = pipe.batch(np.stack([IMAGE] * 4), np.arange(4) % 2, batch=1)
-        assert images.shape == (4, 24, 20, 3)
-        assert np.isfinite(labels.dense()).all()
+        batch = {
+            "image": np.stack([IMAGE] * 4),
+            "label": np.arange(4) % 2,
+            "masks": np.ones((4, 24, 20, 1), np.uint8),
+        }
+        found = pipe.batch(batch, batch=1)
+        assert found["image"].shape == (4, 24, 20, 3)
+        assert np.isfinite(found["label"].dense()).all()
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,27 @@ def test_resize_within(arguments: dict[str, Any], size: tuple[int, int], wanted:
     assert sizes({"resize_within": arguments}, size, test=True) == [wanted]
 
 
+@pytest.mark.parametrize(
+    ("rounding", "size", "wanted"),
+    [
+        ("down", (480, 639), (256, 340)),  # 256 * 639 / 480 = 340.8
+        ("nearest", (480, 639), (256, 341)),
+        ("nearest", (639, 480), (341, 256)),
+        ("nearest", (512, 657), (256, 328)),  # 328.5: the even one
+        ("nearest", (512, 659), (256, 330)),  # 329.5
+    ],
+)
+def test_resize_rounds_the_longer_side(rounding: str, size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert sizes({"resize": {"shorter": 256, "rounding": rounding}}, size) == [wanted]
+
+
+@pytest.mark.parametrize(("rounding", "first"), [("nearest", (2, 2)), ("down", (1, 2))])
+def test_center_crop_rounds_its_position(rounding: str, first: tuple[int, int]) -> None:
+    image = np.arange(7 * 9, dtype=np.uint8).reshape(7, 9, 1).repeat(3, 2)  # (7 - 4) / 2 = 1.5, (9 - 4) / 2 = 2.5
+    found = Pipeline.from_spec([{"center_crop": {"size": 4, "rounding": rounding}}]).test(image)
+    assert np.array_equal(found, image[first[0] : first[0] + 4, first[1] : first[1] + 4])
+
+
 def test_resize_within_needs_the_shorter_to_be_shorter() -> None:
     with pytest.raises(SpecError, match="'shorter' must be at most 'longer', 20, got 30"):
         Pipeline.from_spec([{"resize_within": {"shorter": 30, "longer": 20}}])

@@ -70,8 +70,8 @@ def captions(text: str) -> list[str]:
 
 
 def test_a_batch_is_shown_mixed_with_the_weights_of_its_labels() -> None:
-    text = rendered("cutmix", "mixup")
-    for name in ("cutmix", "mixup"):
+    text = rendered("cutmix", "mixup", "copy_paste")
+    for name in ("cutmix", "mixup", "copy_paste"):
         shown = card(text, name)
         previews = Registry.installed()[name].__augreg__.preview
         assert shown.count("<img ") == 1 + len(previews) + 1 + 4

@@ -17,7 +17,8 @@ import augreg
 pytest.importorskip("albumentations")
 
 FLIPS = 2  # the number of a pipeline of three flips
-ODD_CENTER, MIRRORED = 14, 25  # pipelines that differ, which their reports say
+# pipelines that differ, which their reports say, for 9 and 26 if they have boxes
+ODD_CENTER, ONE_IS_WHITE, MIRRORED, CUT_APART = 14, 23, (25, 26), 9
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,9 @@ def test_pipelines_that_come_over_whole_have_the_same_statistics(tool: Any) -> N
     for number, pipeline in enumerate(pipelines()):
         if pipeline["__version__"] == "2.0.8" and imported.count([pipeline], augreg.from_albumentations).whole:
             wrong[number] = tool.differences(pipeline, 100)
-    assert len(wrong) >= 29
-    assert {number for number, lines in wrong.items() if lines} <= {ODD_CENTER, MIRRORED}
+    assert len(wrong) >= 40
+    known = {ODD_CENTER, ONE_IS_WHITE, *MIRRORED, CUT_APART}
+    assert {number for number, lines in wrong.items() if lines} <= known
 
 
 def rotated(mode: int) -> dict[str, Any]:

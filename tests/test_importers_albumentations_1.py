@@ -35,8 +35,6 @@ def test_old_names_do_what_they_did(name: str) -> None:
     found = augreg.from_albumentations(DICTS["fixed"][name])
     assert not any("unknown parameter" in line or "left out" in line for line in found.report)
     ours = Pipeline.from_spec({**found.spec, "backend": "opencv", "output": "numpy"}).train(scene(), index=0)
-    if theirs.dtype != np.uint8:
-        theirs = theirs.transpose(2, 0, 1)
     assert ours.shape == theirs.shape
     tolerance = NEAR.get(name, 0 if name not in WARPS or precise_warps() else 7)
     assert np.abs(ours.astype(np.float64) - theirs).max() <= tolerance
@@ -122,7 +120,6 @@ def test_what_version_1_did_otherwise_is_reported() -> None:
         "MotionBlur": ({"blur_limit": [3, 7]}, "joined two random pixels"),
         "Cutout": ({"num_holes": 2, "max_h_size": 4, "max_w_size": 4}, "may reach over the border"),
         "Affine": ({"cval": 9}, "fill=9 is for all channels here, and for the first one in version 1"),
-        "ElasticTransform": ({"alpha": 1, "sigma": 5, "alpha_affine": 4}, "alpha_affine=4 is not kept"),
     }
     rest = {"Affine": {"scale": {"x": [1, 1], "y": [1, 1]}, "shear": {"x": [0, 0], "y": [0, 0]}, "rotate": [0, 9]}}
     for name, (arguments, text) in said.items():
@@ -141,3 +138,29 @@ def test_version_2_is_left_as_it_is() -> None:
     assert some["one_of"] == {
         "steps": [[quarter, quarter], [quarter, half], [half, half]], "weights": [1.0, 2.0, 1.0], "p": 1.0,
     }  # fmt: skip
+
+
+def test_transforms_of_imgaug() -> None:
+    """By dicts of version 0.5.2, with their default arguments."""
+    cases: dict[str, tuple[Any, Any]] = {
+        "IAAFliplr": ({}, {"horizontal_flip": {}}),
+        "IAAFlipud": ({}, {"vertical_flip": {}}),
+        "IAASharpen": ({"alpha": [0.2, 0.5], "lightness": [0.5, 1.0]},
+                       {"sharpen": {"alpha": [0.2, 0.5], "lightness": [0.5, 1.0]}}),
+        "IAAEmboss": ({"alpha": [0.2, 0.5], "strength": [0.2, 0.7]},
+                      {"emboss": {"alpha": [0.2, 0.5], "strength": [0.2, 0.7]}}),
+        "IAAPerspective": ({"scale": [0.05, 0.1], "keep_size": True}, {"perspective_zoom": {"scale": [0.05, 0.1]}}),
+        "IAAPiecewiseAffine": (
+            {"scale": [0.03, 0.05], "nb_rows": 4, "nb_cols": 4, "order": 3, "cval": 9, "mode": "symmetric"},
+            {"piecewise_affine": {"rows": [4, 4], "columns": [4, 4], "scale": [0.03, 0.05], "unit": "sides",
+                                  "interpolation": "bicubic", "mode": "symmetric", "fill": [9.0]}},
+        ),
+    }  # fmt: skip
+    for name, (arguments, step) in cases.items():
+        found = alone(name, "0.5.2", always_apply=False, p=0.25, **arguments)
+        ((key, given),) = step.items()
+        assert found.spec["image"] == [{key: {**given, "p": 0.25}}]
+        assert bool(found.report) == (name in ("IAAPerspective", "IAAPiecewiseAffine")), name
+    noise = alone("IAAAdditiveGaussianNoise", "0.5.2", loc=0, scale=[2.55, 12.75], per_channel=True)
+    assert noise.spec["image"][0]["gaussian_noise"]["std"] == pytest.approx([0.01, 0.05])
+    assert "IAASuperpixels: left out" in alone("IAASuperpixels", "0.5.2", p_replace=0.1).report[0]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 import augreg
 from augreg import Pipeline, Registry, ops
-from augreg.importers.albumentations import OTHER_LAYOUT
 
 REPLAY = {"__class_fullname__": "ReplayCompose", "save_key": "replay", "p": 1.0}
 
@@ -101,8 +100,8 @@ def test_options_of_a_native_form_that_is_not_taken_are_not_set() -> None:
             return ops.resize(self.height, self.width, "bilinear", True)
 
     added = registry().add(Resize, "albumentations/Resize")
-    area = augreg.from_albumentations(node("Resize", height=8, width=9, interpolation=3), registry=added)
-    assert "albumentations/Resize" in area.spec["image"][0] and "targets" not in area.spec
+    other = augreg.from_albumentations(node("Resize", height=8, width=9, interpolation=7), registry=added)
+    assert "albumentations/Resize" in other.spec["image"][0] and "targets" not in other.spec
     linear = augreg.from_albumentations(node("Resize", height=8, width=9), registry=added)
     assert "resize" in linear.spec["image"][0] and linear.spec["targets"] == {"nearest": "floor"}
 
@@ -252,17 +251,18 @@ def test_max_pixel_value_behind_to_float() -> None:
     assert found.spec["image"] == [{"normalize": {"mean": [0.255] * 3, "std": [0.51] * 3}}] and found.report == ()
 
 
-def test_the_layout_of_floats_is_reported_without_to_tensor() -> None:
-    """Theirs is height x width x channels then."""
+def test_floats_stay_height_x_width_x_channels_without_to_tensor() -> None:
     normalize = node("Normalize", mean=[0.5] * 3, std=[0.25] * 3)
     arrays = augreg.from_albumentations(compose(normalize))
-    assert arrays.report == (OTHER_LAYOUT,)
+    assert arrays.report == ()
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     made = Pipeline.from_spec(arrays.spec).train(image, index=0)
-    assert np.allclose(made.transpose(1, 2, 0), (image / 255 - 0.5) / 0.25, atol=1e-6)
-    assert augreg.from_albumentations(compose(normalize, node("ToTensorV2"))).report == ()
-    assert augreg.from_albumentations(compose(node("ToFloat"))).report == (OTHER_LAYOUT,)
-    assert augreg.from_albumentations(compose(node("HorizontalFlip"))).report == ()
+    assert np.allclose(made, (image / 255 - 0.5) / 0.25, atol=1e-6)
+    for steps, layout in (
+        ((normalize, node("ToTensorV2")), None), ((node("ToFloat"),), "hwc"), ((node("HorizontalFlip"),), None),
+    ):  # fmt: skip
+        found = augreg.from_albumentations(compose(*steps))
+        assert found.report == () and found.spec.get("layout") == layout
 
 
 def test_floats_that_become_bytes_again() -> None:

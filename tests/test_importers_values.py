@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,3 +99,34 @@ def test_one_channel_is_said() -> None:
         assert gray.spec["channels"] == "gray"
         assert len(gray.report) == 1
         assert "pixels may differ by 1 after a resize" in gray.report[0]
+
+
+@pytest.mark.parametrize(("noise", "strength"), [("gaussian", 0.634), ("uniform", 1.582)])
+def test_an_elastic_field_is_as_strong_as_that_of_albumentations(noise: str, strength: float) -> None:
+    """Pixels between a ramp and its elastic image, the mean of 60 deviations: those of albumentations 2.0.8."""
+    data = {
+        "__class_fullname__": "ElasticTransform", "alpha": 60.0, "sigma": 6.0, "p": 1.0, "noise_distribution": noise,
+        "interpolation": 1,
+    }  # fmt: skip
+    pipe = augreg.Pipeline.from_spec(augreg.from_albumentations(data).spec)
+    ramp = np.repeat(np.tile((np.arange(128, dtype=np.float32) + 0.5) / 128, (96, 1))[..., None], 3, axis=2)
+    moved = [(pipe.train(ramp, index).reshape(96, 128, 3) - ramp)[16:-16, 16:-16, 0] * 128 for index in range(30)]
+    assert np.mean([one.std() for one in moved]) == pytest.approx(strength, rel=0.07)
+
+
+def test_where_a_mirror_moves_keypoints_is_said() -> None:
+    """There x becomes W - 1 - x: a point at 3 of 10 columns is at 6, and with 0.5 added and subtracted here too."""
+    found = augreg.from_albumentations(
+        {
+            "__class_fullname__": "Compose",
+            "transforms": [{"__class_fullname__": "HorizontalFlip", "p": 1.0}],
+            "keypoint_params": {"format": "xy"},
+            "p": 1.0,
+        }
+    )
+    assert any("W - 1 - x" in line and "add 0.5 to points that mark pixels" in line for line in found.report)
+    sample = {"image": np.zeros((4, 10, 3), np.uint8), "keypoints": np.array([[3.0, 1.0]]) + 0.5}
+    moved = augreg.Pipeline.from_spec(found.spec).train(sample, 0)["keypoints"] - 0.5
+    assert moved.tolist() == [[6.0, 1.0]]
+    page = (Path(__file__).parent.parent / "docs" / "importing.md").read_text()
+    assert "mirrored to W - x here and to W - 1 - x there" in page

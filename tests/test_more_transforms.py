@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import augreg
 from augreg import ImageError, Pipeline, SpecError, ops
 from augreg.backends import displacement
 from augreg.ops import Move, Paint, Scene
@@ -487,6 +488,30 @@ def test_perspective_zoom_enlarges_a_quadrilateral_near_the_corners() -> None:
     inward = np.array(shown)
     assert inward.max() < 0.32 and np.allclose(inward.mean(axis=0), 0.1 * math.sqrt(2 / math.pi), atol=0.004)
     assert np.allclose((inward**2).mean(axis=0), 0.01, atol=0.001)
+
+
+def test_perspective_zoom_twice_enlarges_from_the_top_left_corner() -> None:
+    """By 100 columns over the length of the longer of the upper and the lower side, a whole number; rows likewise."""
+    once, again = (
+        drawn({"perspective_zoom": {"scale": [0.2, 0.2], "twice": twice}}, (60, 100), 50) for twice in (False, True)
+    )
+
+    def shown(op: Any, x: float, y: float) -> Any:
+        a, b, c, d, e, f, g, h = op.matrix
+        return np.array([a * x + b * y + c, d * x + e * y + f]) / (g * x + h * y + 1)
+
+    for (one,), (two,) in zip(once, again, strict=True):
+        corners = [shown(one, x, y) for x, y in ((0, 0), (100, 0), (100, 60), (0, 60))]
+        top, right, bottom, left = (int(np.hypot(*(corners[n] - corners[n - 3]))) for n in range(4))
+        for x, y in ((0, 0), (100, 0), (100, 60), (37, 21)):
+            assert np.allclose(shown(two, x, y), shown(one, x * max(top, bottom) / 100, y * max(left, right) / 60))
+    with pytest.raises(SpecError, match="contradict"):
+        Pipeline.from_spec([{"perspective_zoom": {"fit": True, "twice": True}}])
+    for version, arguments in (("2.0.8", {"twice": True}), ("1.3.1", {})):
+        node = {"__class_fullname__": "Perspective", "scale": [0.1, 0.1], "p": 1.0}
+        found = augreg.from_albumentations({"__version__": version, "transform": node})
+        expected = {"scale": [0.1, 0.1], "fit": False, **arguments, "interpolation": "bilinear", "p": 1.0}
+        assert found.spec["image"] == [{"perspective_zoom": expected}] and not found.report
 
 
 def test_perspective_zoom_that_fits_shows_the_whole_image() -> None:

@@ -34,6 +34,7 @@ from deferred_batches import (  # noqa: E402
     MIXUP,
     Annotated,
     Bare,
+    Instances,
     Masked,
     Photos,
     Stereo,
@@ -91,6 +92,14 @@ CASES: dict[str, tuple[Pipeline, Any, dict[str, Any]]] = {
         Annotated(),
         {},
     ),
+    **{
+        f"{step} of objects": (
+            pipe_of(CROPS, [step], targets={"boxes": "xyxy", "instances": ["masks"], "min_visible": 0.3}, **output),
+            Instances(),
+            {},
+        )
+        for step, output in (("mosaic", {"output": "auto"}), ("mixup", {}), ("copy_paste", {"output": "auto"}))
+    },
     "targets, one by one": (pipe_of(["upper_half", *CROPS], output="auto"), Masked(), {}),
     "two images": (pipe_of(CROPS, [MIXUP]), Stereo(), {}),
     "bare": (pipe_of(CROPS), Bare(), {}),

@@ -12,7 +12,6 @@ from restoring_plans import FLIP, TURN, WARPS, plan_of
 from augreg import ImageError, Pipeline, SpecError
 from augreg.gallery.overlays import overlaid
 from augreg.targets.conventions import Targets
-from augreg.views.restoring.fusion import fuse_boxes, mean_boxes
 from augreg.views.restoring.points import restore_boxes
 
 IMAGE = np.zeros((100, 120, 3), np.uint8)
@@ -229,15 +228,10 @@ def test_corners_of_views_are_fractions_if_the_spec_says_so() -> None:
     assert restore_boxes(plan, np.zeros((0, 8)), corners=False).shape == (0, 8)
 
 
-def test_views_of_several_boxes_are_not_averaged() -> None:
+def test_oriented_boxes_of_views_are_not_clipped() -> None:
     plan = plan_of((36, 48), FLIP, targets=FIVE)
-    boxes = [[22.0, 17.0, 8.0, 5.0, 25.0]]
-    with pytest.raises(ImageError, match="averaged where they are upright, and the spec's are cxcywhr"):
-        mean_boxes([plan], [1.0], [boxes])
-    with pytest.raises(ImageError, match="averaged where they are upright"):
-        fuse_boxes([plan], [1.0], [boxes], [[0.5]], [[0]])
     with pytest.raises(ImageError, match="oriented boxes cannot be clipped"):
-        restore_boxes(plan, boxes, corners=False, clip=True)
+        restore_boxes(plan, [[22.0, 17.0, 8.0, 5.0, 25.0]], corners=False, clip=True)
 
 
 @pytest.mark.parametrize(

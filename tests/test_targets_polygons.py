@@ -129,11 +129,11 @@ def test_what_is_no_polygon(value: Any, message: str) -> None:
         moved(value, FLIP)
 
 
-def test_they_are_refused_where_a_batch_is_mixed() -> None:
-    pipe = Pipeline.from_spec({"batch": ["mixup"], "classes": 2, "targets": {"polygons": ["outlines"]}})
+def test_they_follow_where_a_batch_is_mixed() -> None:
+    spec = {"batch": [{"mixup": {"pairing": "flip"}}], "classes": 2, "targets": {"polygons": ["outlines"]}}
     batch = {"image": np.zeros((2, 8, 8, 3), np.uint8), "label": np.arange(2), "outlines": [[[0, 0, 4, 0, 4, 4]]] * 2}
-    with pytest.raises(ValueError, match="outlines: coordinates do not follow when a batch is mixed"):
-        pipe.batch(batch, batch=0)
+    mixed = Pipeline.from_spec(spec).batch(batch, batch=0)
+    assert mixed["outlines"] == [[[0, 0, 4, 0, 4, 4]] * 2] * 2
 
 
 def test_what_contradicts_itself() -> None:

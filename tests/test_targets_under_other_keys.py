@@ -169,7 +169,7 @@ def test_what_the_spec_declares_is_no_label_of_a_mixed_batch() -> None:
     plain = {"color_label": ids, "cls": ids, "bboxes": [[]] * 4, "other": np.zeros((4, 8, 8))}
     mixed = pipe.batch({"image": images, "label": ids, **plain}, batch=0)
     assert all(mixed[key] is value for key, value in plain.items())
-    with pytest.raises(ValueError, match="coordinates do not follow"):
+    with pytest.raises(ValueError, match="bboxes: boxes follow their images under"):
         pipe.replace(targets={}).batch({"image": images, "label": ids, "bboxes": [[]] * 4}, batch=0)
 
 
@@ -185,11 +185,17 @@ def test_boxes_under_a_key_of_ones_own_stay_lists_in_a_batch(counts: tuple[int, 
     assert pipe.collate(samples)["parts"] == [[[7, 1, 10, 4]] * count for count in counts]
 
 
-def test_boxes_under_a_key_of_ones_own_are_refused_where_a_batch_is_mixed() -> None:
-    """They would stay where they are."""
+def test_boxes_under_a_key_of_ones_own_follow_where_a_batch_is_mixed() -> None:
     pipe = Pipeline.from_spec(
-        {"targets": {"boxes": "xyxy", "keys": {"parts": "boxes"}}, "batch": ["mixup"], "classes": 2}
+        {
+            "targets": {"boxes": "xyxy", "keys": {"parts": "boxes"}},
+            "batch": [{"mixup": {"pairing": "roll"}}],
+            "classes": 2,
+        }
     )
-    batch = {"image": np.zeros((2, 4, 4, 3), np.uint8), "label": np.array([0, 1]), "parts": [[[0, 0, 1, 1]]] * 2}
-    with pytest.raises(ValueError, match="parts: coordinates do not follow when a batch is mixed"):
-        pipe.batch(batch, batch=0)
+    parts = [[[0, 0, 1, 1]], [[1, 1, 3, 2]]]
+    batch = {"image": np.zeros((2, 4, 4, 3), np.uint8), "label": np.array([0, 1]), "parts": parts}
+    mixed = pipe.batch(batch, batch=0)
+    assert mixed["parts"] == [parts[0] + parts[1], parts[1] + parts[0]]
+    weight = float(mixed["label"].weights[0, 0])
+    assert np.allclose(mixed["parts_weights"], [[weight, 1 - weight], [weight, 1 - weight]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("backends", "loss"),
     ("targets", "attachment"),
     ("execution", "nn"),
+    ("named_views",),
     ("batch", "registry", "regularizers", "inspect", "training", "views", "devices"),
     ("transforms", "spec"),
     ("sides",),
@@ -42,6 +44,12 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
+@functools.cache
+def _imports(source: str) -> list[ast.Import | ast.ImportFrom]:
+    """The imports of a module, anywhere in it."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(module: str, modules: Mapping[str, Path]) -> Iterator[str]:
     """The modules of ours that a module imports, anywhere in it; `__init__` for what the package re-exports."""
 
@@ -52,7 +60,7 @@ def imported(module: str, modules: Mapping[str, Path]) -> Iterator[str]:
         elif f"{name}.__init__".lstrip(".") in modules:
             yield f"{name}.__init__".lstrip(".")
 
-    for node in ast.walk(ast.parse(modules[module].read_text())):
+    for node in _imports(modules[module].read_text()):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.name.partition(".")[0] == "augreg":

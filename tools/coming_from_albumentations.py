@@ -33,7 +33,7 @@ CATALOG = ROOT / "plugins" / "augreg-albumentations" / "augreg_albumentations" /
 
 BASES = {"BaseCompose", "BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D"}
 # what transforms need to be made, by the name of the argument
-NEEDED = {"height": 64, "width": 64, "size": (64, 64), "min_max_height": (32, 64), "max_size": 64}
+NEEDED = {"height": 64, "width": 64, "size": (64, 64), "min_max_height": (32, 64), "max_size": 64, "percent": 0.1}
 # values to try for arguments that are neither switches nor names
 TRIED: Mapping[str, tuple[Any, ...]] = {
     "border_mode": (0, 1, 2, 3, 4), "interpolation": (0, 1, 2, 3, 4, 6), "mask_interpolation": (0, 1, 6),

@@ -70,7 +70,7 @@ class Line:
         found = re.match(r"(\S+) (\w+): (.*)", line)
         self.place, self.name, text = found.groups() if found else ("", "", line)
         self.argument = re.split(r"[=\[{ ]", text, maxsplit=1)[0]
-        if not found:  # "the spec is not valid: .."
+        if line.startswith("the spec is not valid"):
             self.loss = Outcome.INVALID
         elif "left out" in text:
             self.loss = Outcome.TRANSFORMS
@@ -193,8 +193,9 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"| {' | '.join(headers)} |\n|{' --- |' * len(headers)}")
     print("\n".join(table))
     for title, wanted in (("Transforms", total.transforms), ("Arguments", total.arguments)):
-        print(f"\n{title} of albumentations that are lost, and by how many pipelines:")
-        print("\n".join(f"{number:4}  {name}" for name, number in wanted.most_common()))
+        print(f"\n{title} of albumentations that are lost, and by how many pipelines:{'' if wanted else ' none'}")
+        for name, number in wanted.most_common():
+            print(f"{number:4}  {name}")
     return 0
 
 

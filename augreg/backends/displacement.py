@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import plain
+from augreg.backends import borders, meshes, plain, tiles
 from augreg.errors import ImageError
 from augreg.ops import Filter, Remap
 from augreg.rng import field
@@ -48,10 +48,20 @@ def _sources(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
     match op.field:
         case "elastic" | "elastic_normal":
             shift_y, shift_x = _elastic(op, height, width, blur)
+        case "waves":
+            shift_y, shift_x = _waves(op, height, width, blur)
         case "grid":
             shift_y, shift_x = _grid(op, height, width)
         case "lens":
             shift_y, shift_x = _lens(op.numbers[0], height, width)
+        case "camera" | "fisheye":
+            shift_y, shift_x = meshes.camera(op, height, width)
+        case "bands":
+            shift_y, shift_x = meshes.bands(op, height, width)
+        case "nodes":
+            shift_y, shift_x = meshes.nodes(op, height, width)
+        case "tiles":
+            shift_y, shift_x = tiles.shifts(op, height, width)
         case _:
             raise ImageError(f"there is no displacement field named {op.field!r}")
     ys = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
@@ -82,15 +92,40 @@ def _elastic(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Fl
     else:
         noise = field("normal", op.key, (height, width, 2))
         noise /= np.abs(noise).max()
-    mirrored = getattr(blur, "mirrored", None)
-    if mirrored is not None:
-        smooth = mirrored(sigma, noise)
-    else:
-        reach = math.ceil(4.0 * sigma)
-        noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
-        smooth = blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
-    shifts = np.float32(alpha) * smooth
+    shifts = np.float32(alpha) * _smoothed(sigma, noise, blur)
     return shifts[..., 0], shifts[..., 1]
+
+
+def _smoothed(sigma: float, noise: Floats, blur: Blur, edges: Literal["symmetric", "edge"] = "symmetric") -> Floats:
+    """Noise smoothed by a Gaussian, as if it were mirrored at its edges, or its edges repeated."""
+    mirrored = getattr(blur, "mirrored", None)
+    if mirrored is not None and edges == "symmetric":
+        found: Floats = mirrored(sigma, noise)
+        return found
+    if edges == "edge":  # as filters do
+        return blur(Filter("gaussian", sigma), noise)
+    height, width = noise.shape[:2]
+    reach = math.ceil(4.0 * sigma)
+    noise = np.pad(noise, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    smooth: Floats = blur(Filter("gaussian", sigma), noise)[reach : reach + height, reach : reach + width]
+    return smooth
+
+
+def _waves(op: Remap, height: int, width: int, blur: Blur) -> tuple[Floats, Floats]:
+    """An elastic field with a Gaussian that is cut off, with other edges or the same noise twice: see `ops.waves`."""
+    alpha, sigma, reach, same, normal, repeat = op.numbers
+    shape = (height, width, 1) if same else (2 * height, width, 1) if repeat else (height, width, 2)
+    if normal:
+        noise = field("normal", op.key, shape)
+        noise /= np.abs(noise).max()
+    else:
+        noise = 2.0 * field("uniform", op.key, shape) - 1.0
+    edges: Literal["symmetric", "edge"] = "edge" if repeat else "symmetric"
+    smooth = meshes.windowed(sigma, int(reach), noise, edges) if reach else _smoothed(sigma, noise, blur, edges)
+    shifts = np.float32(alpha) * smooth
+    if shape[0] > height:  # the one axis is below the other
+        return shifts[height:, :, 0], shifts[:height, :, 0]
+    return shifts[..., 0], shifts[..., shape[2] - 1].copy()
 
 
 class GridLines(NamedTuple):
@@ -156,7 +191,9 @@ def outside(ys: Floats, xs: Floats, height: int, width: int) -> NDArray[np.bool_
 
 
 def sampled(image: Array, ys: Floats, xs: Floats, interpolation: str) -> Array:
-    """The image at these positions, its edges repeated: the nearest pixel, or bilinear between four."""
+    """The image at these positions, its edges repeated: the nearest pixel, bilinear between four, or bicubic."""
+    if interpolation == "bicubic":
+        return borders.sampled(image, ys, xs, interpolation, "edge")
     height, width = image.shape[:2]
     if interpolation == "nearest":
         found: Array = image[_within(ys, height), _within(xs, width)]

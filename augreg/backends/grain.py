@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import plain
+from augreg.backends.hsv import float_hue
 from augreg.backends.weather import lightness, relit
 
 __all__ = ["grained", "most_counts", "spread", "thresholds"]
@@ -49,7 +49,7 @@ def grained(values: Floats, normal: Floats, counted: NDArray[np.float64], gain: 
     Each count, by the first number, adds `gain` of what is missing to white; `hue` is the deviation of its shift.
     """
     if hue and values.shape[1] == 3:
-        values = plain.float_hue(np.float32(hue) * normal[None, :, 1], values[None])[0]
+        values = float_hue(np.float32(hue) * normal[None, :, 1], values[None])[0]
     before = lightness(values)
     counts = np.searchsorted(counted, normal[:, 0].astype(np.float64)).astype(np.float32)
     after = np.clip(before + counts * np.float32(gain) * (np.float32(1) - before), 0, 1)

@@ -1,44 +1,128 @@
-"""Shifts of hue, saturation and value, by NumPy in float32."""
+"""Shifts of hue, saturation and value, by NumPy in float32.
+
+An image is computed a few rows at a time, one channel after the other, so that what is in between stays in the cache.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import plain
+from augreg.images import buffers
 from augreg.ops import ShiftHsv
 
-__all__ = ["shifted"]
+__all__ = ["float_hue", "shifted"]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
+
+_PIXELS: Final = 1 << 14  # of a part
+_OFFSETS: Final = (5, 3, 1)
+"""Where the sixths of the hue begin for red, green and blue."""
 
 
 def shifted(op: ShiftHsv, image: Array) -> Array:
     """The image after the shifts, which are computed on pixel values from 0 to 1; bytes are rounded once."""
     plain.need_color("a shift of hue, saturation and value", image.shape[2])
-    if image.dtype == np.float32:
-        return _shifted(op, image)
-    found = _shifted(op, image * np.float32(1 / 255))
-    found *= np.float32(255)
-    return np.rint(found, out=found).astype(np.uint8)
+    out = buffers.empty(image.shape, image.dtype)
+    floats = image.dtype == np.float32
+    for rows in _parts(image):
+        channels = _channels(image[rows])
+        if not floats:
+            channels = [channel * np.float32(1 / 255) for channel in channels]
+        for number, found in enumerate(_shifted(op, channels)):
+            if not floats:
+                found *= np.float32(255)
+                np.rint(found, out=found)
+            out[rows, :, number] = found
+    return out
 
 
-def _shifted(op: ShiftHsv, image: Floats) -> Floats:
+def float_hue(shift: float | Floats, image: Floats) -> Floats:
+    """Shift the hue of a float image, or of each pixel of it, through hue, saturation and value."""
+    plain.need_color("hue", image.shape[2])
     if image.shape[2] == 1:
-        gray: Floats = np.clip(image + np.float32(op.value), 0, 1)
-        return gray
+        return image
+    out: Floats = buffers.empty(image.shape, np.float32)
+    for rows in _parts(image):
+        hue = _Hue.of(_channels(image[rows]), shift[rows] if isinstance(shift, np.ndarray) else shift)
+        for number in range(3):
+            out[rows, :, number] = hue.channel(number)
+    return out
+
+
+class _Hue(NamedTuple):
+    """The largest channel of each pixel, its distance from the smallest, and the hue in sixths."""
+
+    value: Floats
+    chroma: Floats
+    turned: Floats
+
+    @classmethod
+    def of(cls, channels: list[Floats], shift: float | Floats) -> _Hue:
+        """The hue of red, green and blue, shifted."""
+        red, green, blue = channels
+        value = np.maximum(np.maximum(red, green), blue)
+        chroma = value - np.minimum(np.minimum(red, green), blue)
+        is_red, is_green = value == red, value == green
+        turned = np.where(is_red, green - blue, np.where(is_green, blue - red, red - green))
+        turned /= np.where(chroma > 0, chroma, np.float32(1))
+        turned += np.where(is_red, np.float32(0), np.where(is_green, np.float32(2), np.float32(4)))
+        turned /= np.float32(6)
+        turned += np.float32(shift)
+        turned -= np.floor(turned)
+        turned *= np.float32(6)
+        return cls(value, chroma, turned)
+
+    def channel(self, number: int) -> Floats:
+        """Red, green or blue of this hue."""
+        place = self.turned + np.float32(_OFFSETS[number])
+        place -= np.float32(6) * (place >= 6)
+        np.minimum(place, np.float32(4) - place, out=place)
+        np.minimum(np.maximum(place, np.float32(0), out=place), np.float32(1), out=place)
+        place *= self.chroma
+        found: Floats = np.subtract(self.value, place, out=place)
+        return found
+
+
+def _shifted(op: ShiftHsv, channels: list[Floats]) -> Iterator[Floats]:
+    """The channels after the shifts, one after the other."""
+    if len(channels) == 1:
+        yield np.clip(channels[0] + np.float32(op.value), 0, 1)
+        return
     if op.hue:
-        image = plain.float_hue(op.hue, image)
-    value = np.clip(image.max(axis=2, keepdims=True), 0, None)
-    chroma = value - np.clip(image.min(axis=2, keepdims=True), 0, None)
+        hue = _Hue.of(channels, op.hue)
+        channels = [hue.channel(number) for number in range(3)]
+    red, green, blue = (np.maximum(channel, np.float32(0)) for channel in channels)
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
     colored = chroma > 0
-    safe_chroma, safe_value = np.where(colored, chroma, 1), np.where(colored, value, 1)
-    saturation = np.where(colored, np.clip(chroma / safe_value + np.float32(op.saturation), 0, 1), 0)
-    # how far below the value each channel lies, in parts of the chroma, says the hue, which stays
-    below = (value - np.clip(image, 0, None)) / safe_chroma
-    value = np.clip(value + np.float32(op.value), 0, 1)
-    found: Floats = value * (1 - saturation * below)
-    return found
+    safe = np.where(colored, chroma, np.float32(1))
+    saturation = chroma / np.where(colored, value, np.float32(1))
+    saturation += np.float32(op.saturation)
+    saturation = np.clip(saturation, 0, 1) * colored
+    most = np.clip(value + np.float32(op.value), 0, 1)
+    for channel in (red, green, blue):
+        # how far below the value each channel lies, in parts of the chroma, says the hue, which stays
+        below = value - channel
+        below /= safe
+        below *= saturation
+        np.subtract(np.float32(1), below, out=below)
+        below *= most
+        yield below
+
+
+def _parts(image: Array) -> Iterator[slice]:
+    """The rows of an image in parts."""
+    height, width = image.shape[:2]
+    count = max(1, _PIXELS // width)
+    return (slice(start, start + count) for start in range(0, height, count))
+
+
+def _channels(image: Array) -> list[Any]:
+    """The channels of an image, each in its own memory."""
+    return [np.ascontiguousarray(image[..., number]) for number in range(image.shape[2])]

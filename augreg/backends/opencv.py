@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from augreg.backends import (
     Backend,
+    area,
     borders,
     clahe,
     convolving,
@@ -28,6 +29,7 @@ from augreg.backends import (
     plain,
     shrinking,
 )
+from augreg.backends.hsv import float_hue
 from augreg.images import buffers
 from augreg.ops import (
     Convolve,
@@ -53,7 +55,13 @@ _LONGEST: Final = 32_766  # beyond this OpenCV 4 refuses to warp, and OpenCV 5 l
 _NUDGE: Final = 2.0**-12  # of a pixel
 _FEW: Final = 1 << 16  # bytes up to which reused memory gains nothing
 _READ: Final = 2  # pixels on each side that a bicubic kernel reads
-_FLAGS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+_FLAGS = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos4": cv2.INTER_LANCZOS4,
+}
 _MOST_CHANNELS: Final = 4  # the limit of OpenCV's warps, color fills and INTER_AREA
 # channel counts that OpenCV's warps interpolate at full precision; for 2 the weights have five bits
 _WARPED: Final = (1, 3, 4)
@@ -81,7 +89,7 @@ def _move(op: Move, image: Array) -> Array:
 def _nearest(image: Array, rows: range, columns: range, step_y: float, step_x: float) -> Array:
     """Rows and columns by the center rule, (i + 0.5) * scale; OpenCV's own nearest neighbor takes i * scale."""
     y, x = ((np.asarray(part) + 0.5) * step for part, step in ((rows, step_y), (columns, step_x)))
-    found: Array = image[y.astype(np.intp)[:, None], x.astype(np.intp)]
+    found: Array = image.take(x.astype(np.intp), axis=1).take(y.astype(np.intp), axis=0)
     return found
 
 
@@ -103,7 +111,9 @@ def _resize(op: Resize, image: Array) -> Array:
         return pillow.KERNELS[Resize](op, image)
     if channels > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _resize(op, plane), image)
-    if not op.antialias:
+    if op.interpolation == "area" and (op.height - height) * (op.width - width) < 0:  # OpenCV reads two pixels
+        return area.weighted(op, image)
+    if op.interpolation in ("area", "lanczos4") or not op.antialias:
         return _interpolated(op, image)
     if max(height / op.height, width / op.width) >= shrinking.STRONG[op.interpolation]:
         image = shrinking.shrunk(image, op.height, op.width, op.interpolation)
@@ -151,7 +161,7 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     if op.interpolation == "nearest":
         box = range(op.top, op.top + op.height), range(op.left, op.left + op.width)
         return _nearest(image, *box, step_y, step_x)
-    if op.interpolation == "lanczos":
+    if op.interpolation == "lanczos" or op.interpolation == "area" or op.interpolation == "lanczos4":
         return pillow.KERNELS[Enlarge](op, image)
     y, x = op.top * step_y, op.left * step_x
     top, left = max(0, int(y) - _READ), max(0, int(x) - _READ)
@@ -281,7 +291,7 @@ def _enhance(op: Enhance, image: Array) -> Array:
 def _hue(op: Hue, image: Array) -> Array:
     plain.need_color("hue", image.shape[2])
     if image.dtype == np.float32:
-        return plain.float_hue(op.shift, image)
+        return float_hue(op.shift, image)
     steps = round(256.0 * op.shift)
     if steps == 0 or image.shape[2] == 1:
         return image
@@ -341,8 +351,8 @@ def _remap(op: Remap, image: Array) -> Array:
 def _read(op: Remap, image: Array, ys: Array, xs: Array) -> Array:
     if image.shape[2] > _MOST_CHANNELS:
         return plain.by_channel(lambda plane: _read(op, plane, ys, xs), image)
-    if op.interpolation == "nearest":
-        return displacement.sampled(image, ys, xs, "nearest")
+    if op.interpolation != "bilinear":
+        return displacement.sampled(image, ys, xs, op.interpolation)
     out = buffers.empty(image.shape, image.dtype)
     flags, edge = _FLAGS["bilinear"], cv2.BORDER_REPLICATE
     found = cv2.remap(image, xs - np.float32(0.5), ys - np.float32(0.5), flags, dst=out, borderMode=edge)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from augreg.backends import Backend, borders, clahe, intensity, photography, plain
+from augreg.backends import Backend, area, borders, clahe, intensity, photography, plain
+from augreg.backends.hsv import float_hue
 from augreg.images import buffers
 from augreg.ops import Enhance, Enlarge, Filter, Hue, LocalContrast, Op, Remap, Resize, ResizeBox, Warp
 
@@ -44,6 +45,8 @@ def _resize(op: Resize, image: Array) -> Array:
         return image
     if op.interpolation == "nearest_floor":
         return plain.at_corners(op, image)
+    if op.interpolation == "area" or op.interpolation == "lanczos4":
+        return area.weighted(op, image)
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if op.interpolation == "nearest":
         return _each(image, op.height, op.width, lambda pil_image, _: pil_image.resize(size, resample))
@@ -93,6 +96,8 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     """Scale like `_resize`, but make the pixels of the box alone."""
     if op.interpolation == "nearest_floor":
         return plain.at_corners(op, image)
+    if op.interpolation == "area" or op.interpolation == "lanczos4":
+        return area.weighted(op, image)
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]
     y, x = op.top * step_y, op.left * step_x
@@ -172,7 +177,7 @@ def _enhance(op: Enhance, image: Array) -> Array:
 def _hue(op: Hue, image: Array) -> Array:
     plain.need_color("hue", image.shape[2])
     if image.dtype == np.float32:
-        return plain.float_hue(op.shift, image)
+        return float_hue(op.shift, image)
     steps = int(255.0 * op.shift)  # Pillow's hue has 256 steps; less than one step changes nothing
     if steps == 0 or image.shape[2] == 1:
         return image

@@ -41,7 +41,6 @@ __all__ = [
     "float_blur",
     "float_enhance",
     "float_gray",
-    "float_hue",
     "like",
     "lookup_kernels",
     "mean_image",
@@ -92,7 +91,7 @@ def at_corners(op: Resize | Enlarge, image: Array) -> Array:
         place = np.floor(np.arange(start, start + count) * (1.0 / (rows / size))).astype(np.intp)
         places.append(np.minimum(place, size - 1))
     out = like(image, op.height, op.width)
-    out[...] = image[places[0][:, None], places[1]]
+    image.take(places[1], axis=1).take(places[0], axis=0, out=out, mode="clip")
     return out
 
 
@@ -278,28 +277,6 @@ def _float_smooth(image: Array) -> Array:
         rows = image[:-2] + image[1:-1] + image[2:]
         total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
         out[1:-1, 1:-1] = (total + np.float32(4) * image[1:-1, 1:-1]) / np.float32(13)
-    return out
-
-
-def float_hue(shift: float | Array, image: Array) -> Array:
-    """Shift the hue of a float image, or of each pixel of it, through hue, saturation and value."""
-    need_color("hue", image.shape[2])
-    if image.shape[2] == 1:
-        return image
-    red, green, blue = np.moveaxis(image, 2, 0)
-    value, least = image.max(axis=2), image.min(axis=2)
-    chroma = value - least
-    safe = np.where(chroma > 0, chroma, 1)
-    sixth = np.where(
-        value == red,
-        (green - blue) / safe,
-        np.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
-    turned = (sixth / 6 + np.float32(shift)) % 1 * 6
-    out = np.empty_like(image)
-    for channel, offset in enumerate((5, 3, 1)):
-        place = (offset + turned) % 6
-        out[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
     return out
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 import torch
 
-from augreg.backends import intensity
+from augreg.backends import area, intensity
 from augreg.backends.torch_kernels import bordering, columns, fields, moving, remapping, resizing, warping
 from augreg.backends.torch_kernels.columns import Number
 from augreg.errors import ImageError
@@ -111,6 +111,8 @@ def resized(op: Resize, images: torch.Tensor) -> torch.Tensor:
         return images
     if op.interpolation == "nearest_floor":
         return _at_corners(images, (0, 0), (height, width), (height, width))
+    if op.interpolation in area.WEIGHTS:
+        return _weighted(op.interpolation, images, (0, 0), (height, width), (height, width))
     if op.interpolation == "nearest" or not (op.antialias or op.interpolation == "lanczos"):
         matrix = warping.scaling(tuple(images.shape[2:]), height, width)
         return warping.warped(images, matrix, height, width, op.interpolation)
@@ -142,6 +144,8 @@ def enlarged(op: Enlarge, images: torch.Tensor) -> torch.Tensor:
     height, width = _size(op)
     if op.interpolation == "nearest_floor":
         return _at_corners(images, (op.top, op.left), (height, width), op.whole)
+    if op.interpolation in area.WEIGHTS:
+        return _weighted(op.interpolation, images, (op.top, op.left), (height, width), op.whole)
     numbers = op.top, op.left, *op.whole
     top, left, whole_height, whole_width = columns.compact(numbers, len(images))
     step_y, step_x = images.shape[2] / whole_height, images.shape[3] / whole_width
@@ -173,6 +177,32 @@ def _at_corners(
     return moving.picked(images, places[0][:, None, :, None], places[1][:, None, None, :])
 
 
+def _weighted(
+    interpolation: str,
+    images: torch.Tensor,
+    first: tuple[Number, Number],
+    size: tuple[int, int],
+    whole: tuple[Number, Number],
+) -> torch.Tensor:
+    """As `area.weighted`: the part of this size, from `first` on, of images scaled to `whole`."""
+    numbers = columns.compact([*first, *whole], len(images))
+    found = images.double()
+    for axis, start, wanted, rows in zip((2, 3), numbers[:2], size, numbers[2:], strict=True):
+        pixels, weights = area.WEIGHTS[interpolation](start, wanted, rows, images.shape[axis])
+        shape = (-1, 1, wanted, 1) if axis == 2 else (-1, 1, 1, wanted)
+        added = torch.zeros((), dtype=torch.float64, device=images.device)
+        for pixel, weight in zip(pixels, weights, strict=True):
+            place = columns.to_device(pixel, images.device).reshape(shape)
+            filled = [len(found), *found.shape[1:]]
+            filled[axis] = wanted
+            taken = found.gather(axis, place.expand(filled))
+            added = added + taken * columns.to_device(weight, images.device).reshape(shape)
+        found = added
+    if images.dtype == torch.uint8:
+        found = (found + (0.5 + area.NEARLY)).floor().clamp(0.0, 255.0)
+    return found.to(images.dtype)
+
+
 def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
     """Each image through its map."""
     height, width = _size(op)
@@ -186,6 +216,8 @@ def warped(op: Warp, images: torch.Tensor) -> torch.Tensor:
 
 def refuses_remap(op: Remap, dtype: str, channels: int) -> str:
     """Why it cannot be run on a batch."""
+    if op.field in remapping.ON_HOST:
+        return refuses_pad(op, dtype, channels)
     if op.field not in ("elastic", "elastic_normal", "grid", "lens"):
         return f"no batch kernel for a displacement field named {op.field!r}"
     cells = [np.unique(number) for number in op.numbers[:2]]
@@ -196,7 +228,9 @@ def refuses_remap(op: Remap, dtype: str, channels: int) -> str:
 
 def remapped(op: Remap, images: torch.Tensor) -> torch.Tensor:
     """Each image through its displacement field."""
-    if op.field == "lens":
+    if op.field in remapping.ON_HOST:
+        shifts = remapping.on_host(op, images)
+    elif op.field == "lens":
         shifts = remapping.lens(op.numbers, images)
     elif op.field == "grid":
         shifts = remapping.grid(op.numbers, fields.field_keys(op.key), images)

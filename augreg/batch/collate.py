@@ -15,9 +15,11 @@ import numpy as np
 from PIL import Image
 
 from augreg.batch.keys import Key
+from augreg.batch.label_keys import LABELS, unnamed_numbers
 from augreg.batch.labels import SoftLabels
-from augreg.batch.mixer import LABELS, Mixer, unnamed_numbers
+from augreg.batch.mixer import Mixer
 from augreg.batch.samples import Deferred, Layout, Views
+from augreg.named_views.result import NamedViews
 from augreg.steps.calls import explains
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ class Collate:
 
     A batch of tuples is a tuple of stacked arrays, a batch of mappings is a dict of them; the labels of a mixed batch
     are `SoftLabels`. Of samples with several views there is a tuple of such batches, one for each view, and each is
-    mixed separately. Arrays are tensors if torch is installed, unless the spec has `output: numpy`. Parts that cannot
-    be stacked, such as the boxes of several images, stay lists.
+    mixed separately; of those with named views there are batches by name. Arrays are tensors if torch is installed,
+    unless the spec has `output: numpy`. What cannot be stacked, such as the boxes of several images, stays a list.
     """
 
     def __init__(self, mixer: Mixer, output: str = "auto") -> None:
@@ -72,6 +74,9 @@ class Collate:
             raise ValueError("there are no samples to collate")
         if isinstance(samples[0], Views):
             return tuple(map(self, getattr(samples, "views", None) or zip(*samples, strict=True)))
+        if isinstance(samples[0], NamedViews):
+            named = _columns(samples)
+            return NamedViews((name, self(views)) for name, views in named.items())
         columns = _columns(samples)
         layout = _layout(samples)
         if layout.image not in columns:
@@ -107,14 +112,20 @@ class Collate:
         if keys[0].epoch is None or not self._mixer.steps:
             return dict(batch)
         names = {place: layout.names.get(place, place) for place in batch}
-        label = _label(batch, layout, len(keys), self._mixer.declared)
+        named = {names[place]: value for place, value in batch.items()}
+        label = _label(batch, layout, len(keys), self._mixer.declared, self._mixer.object_keys(named, len(keys)))
         if label is not None:
             names[label] = "label"
         sample = {names[place]: value for place, value in batch.items()}
         if layout.unlabeled:
             sample.setdefault("label", None)
         mixed = self._mixer(sample, keys=keys, epoch=keys[0].epoch or 0, out={"image": sample["image"]})
-        return {place: mixed[names[place]] for place in batch}
+        found = {place: mixed[names[place]] for place in batch}
+        added = {key: value for key, value in mixed.items() if key not in sample}
+        if isinstance(layout.image, int):
+            _check_weights(added)
+            return found
+        return {**found, **added}
 
     @property
     def _torch(self) -> Any:
@@ -122,7 +133,12 @@ class Collate:
         return _torch() if self._output != "numpy" else None
 
     def stacked_images(self, images: Sequence[Any]) -> Any:
-        """The images in one array or tensor. Raises ValueError if they are PIL images or differ in shape."""
+        """The images in one array or tensor, or in one for each view.
+
+        Raises ValueError if they are PIL images or differ in shape.
+        """
+        if isinstance(images[0], NamedViews):
+            return self(images)
         if isinstance(images[0], Image.Image):
             raise ValueError(
                 "the images are PIL images, which cannot be stacked: add normalize to the image section, or "
@@ -203,14 +219,24 @@ def _are_rows(values: Sequence[Any]) -> bool:
     )
 
 
-def _label(batch: Mapping[Any, Any], layout: Layout, count: int, declared: Set[str]) -> Any:
+def _check_weights(added: Mapping[Any, Sequence[Any]]) -> None:
+    """Raise ValueError if objects have weights that a sample without keys has no place for."""
+    for key, weights in added.items():
+        if any(float(weight) != 1.0 for each in weights for weight in each):
+            raise ValueError(
+                f"images are averaged, and the weights of their objects, {key!r}, have no place in a tuple: let the "
+                "dataset return mappings, {'image': image, 'boxes': boxes, ..}, or mix without mixup"
+            )
+
+
+def _label(batch: Mapping[Any, Any], layout: Layout, count: int, declared: Set[str], of_objects: Set[Any]) -> Any:
     """The place of the labels if the layout does not name it; None if there are none.
 
     In a tuple, labels are the only integers next to the image. Raises ValueError if the place is not certain: labels
     that are not found would stay unmixed next to mixed images.
     """
     named = {layout.names.get(place, place): value for place, value in batch.items()}
-    candidates = [] if layout.unlabeled else unnamed_numbers(named, count, declared)
+    candidates = [] if layout.unlabeled else unnamed_numbers(named, count, declared, of_objects)
     if not isinstance(layout.image, int):  # a mapping
         if candidates:
             raise ValueError(

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import operator
-import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from augreg.batch import numpy_kernels
+from augreg.batch.blends import Blend
+from augreg.batch.instance_ids import highest_ids, renumbered, shifts_of
 from augreg.batch.keys import Key
-from augreg.batch.label_arrays import check_list, is_number_per_sample, is_tensor, on_a_device
+from augreg.batch.label_arrays import check_list, is_tensor, on_a_device
+from augreg.batch.label_keys import LABELS, is_pixels, label_keys, unnamed_numbers
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixture import Mixture, draw_mixture
+from augreg.batch.object_keys import object_sets
+from augreg.batch.objects_of import check_masks, choose, copies_instances, objects_of
+from augreg.batch.placements import compose, visible_weights
+from augreg.batch.shapes import Copy
 from augreg.batch.stacks import Stack, check_out, image_stack, mask_stack, same_memory
+from augreg.batch.target_lists import as_columns, as_mappings, is_target_list, stacked
 from augreg.ops.scene import Scene
 from augreg.rng import BATCH, Address, address_of, fresh_seed
 from augreg.steps.calls import explains
@@ -28,17 +36,9 @@ if TYPE_CHECKING:
 Images = TypeVar("Images", bound="NDArray[Any] | Tensor")
 Labels = TypeVar("Labels", bound="NDArray[Any] | Sequence[Any] | Tensor")
 
-__all__ = ["LABELS", "Mixer", "unnamed_numbers"]
+__all__ = ["Mixer"]
 
-LABELS = ("label", "labels")
-"""The keys of the labels in a mapping."""
-_MORE_LABELS = re.compile(r"labels?(_.*|\d+)|.*_labels?")
-_NO_LABELS = re.compile(
-    r"(.*_)?(ids?|idx|index|indices|keys?|numbers?|rows?|epochs?|ranks?|sizes?|heights?|widths?)|other.*"
-)
-"""Names of whole numbers that are no labels, such as `sample_id`, and of what is passed on unchanged."""
 _DEFAULT_TARGETS = Targets()
-_COORDINATES = ("boxes", "bboxes", "bbox", "keypoints")
 
 
 class Mixer:
@@ -51,17 +51,21 @@ class Mixer:
         seed: int = 0,
         classes: int | None = None,
         normalized: bool = False,
+        channels_last: bool = False,
         targets: Targets = _DEFAULT_TARGETS,
     ) -> None:
         """`steps` are those of a pipeline's spec; `seed`, `classes` and `targets` are its options.
 
-        With `normalized`, images have been normalized, and arrays are N x C x H x W; else they are N x H x W x C.
+        With `normalized`, images have been normalized, and arrays are N x C x H x W, unless `channels_last`; else
+        they are N x H x W x C.
         """
         self.steps = tuple(steps)
         self._seed = seed
         self._classes = classes
         self._normalized = normalized
+        self._channels_first = normalized and not channels_last
         self._targets = targets
+        self._copies = copies_instances(self.steps)
 
     def __repr__(self) -> str:
         return f"Mixer({', '.join(step.name for step in self.steps) or 'nothing'})"
@@ -91,6 +95,17 @@ class Mixer:
     @overload
     def __call__(
         self,
+        images: Images | list[Tensor] | tuple[Tensor, ...],
+        labels: list[dict[str, Any]] | tuple[dict[str, Any], ...],
+        keys: Iterable[int | str | Key] | None = None,
+        epoch: int = 0,
+        batch: int | None = None,
+        rank: int = 0,
+        out: Images | None = None,
+    ) -> tuple[Any, Sequence[dict[str, Any]]]: ...
+    @overload
+    def __call__(
+        self,
         images: Images,
         labels: NDArray[Any] | Sequence[Any] | Tensor,
         keys: Iterable[int | str | Key] | None = None,
@@ -105,6 +120,10 @@ class Mixer:
             **dict.fromkeys(("key", "ids", "index", "indices"), "the ids of the samples are keys"),
             **dict.fromkeys(
                 ("mask", "masks"), "give them in a mapping: {'image': images, 'mask': masks, 'label': labels}"
+            ),
+            **dict.fromkeys(
+                ("boxes", "bboxes", "keypoints"),
+                "give them in a mapping: {'image': images, 'boxes': boxes, 'labels': labels}",
             ),
             **dict.fromkeys(("target", "targets", "label"), "these are the labels"),
         },
@@ -123,8 +142,9 @@ class Mixer:
 
         `images` are uint8 or floats: tensors of N x C x H x W, or arrays of N x C x H x W if the pipeline normalizes
         and of N x H x W x C if not. `labels` are N class ids or N x C numbers from 0 to 1, and `SoftLabels` are
-        returned. Alternatively `images` is a mapping with `image` and optionally `mask` and `label`, and a mapping is
-        returned; masks are pasted as their images are.
+        returned. Alternatively `images` is a mapping with `image` and optionally `mask`, `label` and targets such as
+        `boxes`, each in a list with those of every image, and a mapping is returned. Or `labels` is a list of
+        mappings, the targets of each image as detection models of torchvision take them, and such a list is returned.
 
         `keys` are the ids of the samples, integers or strings, or their `Key`s, of which the index and the view
         count: the draw is a function of (seed, epoch, keys in order). Without keys it is a function of (seed, epoch,
@@ -135,6 +155,8 @@ class Mixer:
         inputs are not written to. Without `out`, images that do not change are returned themselves.
         Raises TypeError or ValueError for batches that cannot be mixed.
         """
+        if not isinstance(images, Mapping) and is_target_list(labels):
+            return self._with_targets(images, labels, (keys, epoch, batch, rank), out)
         if isinstance(images, Mapping):
             if labels is not None:
                 raise TypeError("give the labels of a mapping under 'label', not as an argument")
@@ -172,15 +194,38 @@ class Mixer:
         """A batch at test time: the images and labels, unchanged."""
         return images if labels is None else (images, labels)
 
+    def _with_targets(self, images: Any, targets: Any, key: tuple[Any, int, int | None, int], out: Any) -> Any:
+        """Images, and a mapping for each of them, as detection models of torchvision take them."""
+        if not self.steps:
+            return images, targets
+        columns, batch = as_columns(targets), stacked(images)
+        for held, values in columns.items():
+            if held not in (self._targets.instances or ()) and self._kind(held, values) in ("image", "mask", "map"):
+                columns[held] = stacked(values, held)
+        mixed = self._mixed(
+            {"image": batch, **columns}, key, {} if out is None else {"image": out}, "images", listed=True
+        )
+        whole = mixed.pop("image")
+        return (type(images)(whole) if isinstance(images, list | tuple) else whole), as_mappings(mixed, targets)
+
     def _mixed(
-        self, given: dict[Any, Any], key: tuple[Any, int, int | None, int], out: Mapping[Any, Any], name: str = ""
+        self,
+        given: dict[Any, Any],
+        key: tuple[Any, int, int | None, int],
+        out: Mapping[Any, Any],
+        name: str = "",
+        listed: bool = False,
     ) -> dict[Any, Any]:
-        """The mapping with its images, masks and labels mixed."""
+        """The mapping with its images, targets and labels mixed; `listed` if it comes from a list of targets."""
         if "image" not in given:
             raise ValueError(f"a batch needs images under 'image', got the keys {', '.join(map(repr, given))}")
-        batches = self._batches(given, name)
-        first = batches["image"]
-        if self.steps and (found := unnamed_numbers(given, first.count, self.declared)):
+        first = image_stack(given["image"], self._channels_first, name or "image")
+        objects = objects_of(given, first, self._targets, self._normalized) if self.steps else []
+        if self._copies:
+            check_masks(objects)
+        of_objects = {held for each in objects for held in (*each.keys.all, each.keys.weights)}
+        batches = self._batches({held: given[held] for held in given if held not in of_objects}, first)
+        if self.steps and (found := unnamed_numbers(given, first.count, self.declared, of_objects)):
             raise ValueError(
                 f"there is no 'label', and {found[0]!r} may be the labels: name it 'label', or give 'label': None if "
                 "there are no labels"
@@ -191,31 +236,55 @@ class Mixer:
             check_out(out[held], batches[held])
         dtype: Literal["uint8", "float32"] = "float32" if first.floats else "uint8"
         scene = Scene(*first.size, first.channels, dtype, self._normalized and first.floats, key[1])
+        labels: Iterable[Any] = LABELS
+        if self.steps:
+            labels = label_keys(given, first.count, self.declared, of_objects)
+        if listed and (named := [held for held in labels if given.get(held) is not None]):
+            raise ValueError(
+                f"targets[0][{named[0]!r}]: one label for an image is mixed, and has no place in a list of targets: "
+                "give {'image': images, 'boxes': .., 'label': labels}"
+            )
         mixture = self._drawn(first.count, scene, key)
-        labels = _label_keys(given, first.count, self.declared) if self.steps else LABELS
-        done = {key: self._soft(given[key], first, key, mixture) for key in labels if given.get(key) is not None}
+        blends, weights = mixture.blends, mixture.sources_and_weights
+        done: dict[Any, Any] = {}
+        ids = [held for held in self._targets.ids if given.get(held) is not None] if self.steps else []
+        shifts = None
+        if objects or ids or any(isinstance(blend, Copy) for blend in blends):
+            composition = compose(blends, first.count, first.size, functools.partial(choose, objects))
+            if any(isinstance(blend, Copy) for blend in blends):
+                blends, weights = composition.blends, lambda: visible_weights(composition.placements)
+            if ids:
+                shifts = shifts_of(composition.placements, highest_ids(given, batches, objects, self._targets))
+            for each in objects:
+                done.update(each.follow(composition.placements, shifts))
+        soft = {held: self._soft(given[held], first, held, weights) for held in labels if given.get(held) is not None}
         for held, one in batches.items():
-            done[held] = _blended(one, mixture, out.get(held), self._kind(held, one.array) in ("mask", "map"))
-        return {**given, **done}
+            masks = self._kind(held, one.array) in ("mask", "map")
+            done[held] = _blended(one, blends, mixture.averages, out.get(held), masks)
+            if held in ids and shifts is not None:
+                done[held] = renumbered(done[held], one, composition.placements, shifts, self._targets.mask_fill)
+                if held in out:
+                    out[held][...] = done[held]
+                    done[held] = out[held]
+        return {**given, **done, **soft}
 
     @property
     def declared(self) -> Set[str]:
         """The keys of which the spec says what they are."""
         return {*self._targets.keys, *self._targets.maps}
 
-    def _batches(self, given: Mapping[Any, Any], name: str) -> dict[str, Stack]:
+    def object_keys(self, given: Mapping[Any, Any], count: int) -> Set[Any]:
+        """The keys that hold parts of objects, such as boxes and their labels. Raises ImageError."""
+        sets = object_sets(given, self._targets, count) if self.steps else []
+        return {key for keys in sets for key in (*keys.all, keys.weights)}
+
+    def _batches(self, given: Mapping[Any, Any], first: Stack) -> dict[str, Stack]:
         """The images and masks of a mapping, `image` first."""
-        found = {"image": image_stack(given["image"], self._normalized, name or "image")}
-        first = found["image"]
+        found = {"image": first}
         for key, value in given.items():
             kind = self._kind(key, value)
-            named = kind is None and (key in _COORDINATES or key in self._targets.polygons)
-            if (named or kind in ("boxes", "keypoints")) and value is not None and self.steps:
-                raise ValueError(
-                    f"{key}: coordinates do not follow when a batch is mixed: remove {key}, or the batch section"
-                )
             if kind == "image" and key != "image":
-                found[key] = one = image_stack(value, self._normalized, key)
+                found[key] = one = image_stack(value, self._channels_first, key)
                 if (one.count, one.size) != (first.count, first.size):
                     raise ValueError(
                         f"{key}: {one.count} images of {one.size}, expected {first.count} of {first.size}"
@@ -239,10 +308,10 @@ class Mixer:
             return "map"
         if isinstance(key, str) and key in self._targets.keys:
             return self._targets.keys[key]
-        kinds = (kind for kind, axes in (("image", 4), ("mask", 3)) if _is_pixels(kind, key, value, axes))
+        kinds = (kind for kind, axes in (("image", 4), ("mask", 3)) if is_pixels(kind, key, value, axes))
         return next(kinds, "other" if key == "other" else None)
 
-    def _soft(self, labels: Any, images: Stack, name: str, mixture: Mixture) -> SoftLabels:
+    def _soft(self, labels: Any, images: Stack, name: str, weights: Callable[[], tuple[Any, Any]]) -> SoftLabels:
         """The labels after a mixture."""
         if isinstance(labels, SoftLabels):
             raise TypeError(f"{name}: these labels are already mixed: mix once, with both steps in one batch section")
@@ -253,9 +322,7 @@ class Mixer:
             labels = as_tensor(labels)
         if getattr(labels, "ndim", 1) and hasattr(labels, "__len__") and len(labels) != images.count:
             raise ValueError(f"{name}: expected {images.count} labels for {images.count} images, got {len(labels)}")
-        soft = SoftLabels(
-            labels, *mixture.sources_and_weights(), self._classes
-        )  # labels on the CPU are checked there
+        soft = SoftLabels(labels, *weights(), self._classes)  # labels on the CPU are checked there
         return soft.to(images.array.device, non_blocking=True) if on_a_device(images.array) else soft
 
     def _drawn(self, count: int, scene: Scene, key: tuple[Any, int, int | None, int]) -> Mixture:
@@ -276,61 +343,10 @@ class Mixer:
         return address_of(seed, batch, epoch, rank, BATCH), f"seed {seed}, epoch {epoch}, batch {batch}, rank {rank}"
 
 
-def _is_pixels(kind: str, key: Any, value: Any, axes: int) -> bool:
-    """Whether a key is one of images or masks of the batch; `image_id` and `mask_path` may be anything."""
-    if not isinstance(key, str) or not key.startswith(kind) or value is None:
-        return False
-    return bool(re.fullmatch(rf"{kind}s?\d*", key)) or getattr(value, "ndim", 0) >= axes
-
-
 def _covers(value: Any, images: Stack) -> bool:
     """Whether something has the shape of one number for each pixel of the images."""
     shape = tuple(getattr(value, "shape", ()))
     return len(shape) in (3, 4) and shape[0] == images.count and images.size in (shape[-2:], shape[1:3])
-
-
-def unnamed_numbers(given: Mapping[Any, Any], count: int, declared: Set[str]) -> list[Any]:
-    """The keys of what may be labels, if no key is a label's: those of numbers for each of `count` samples.
-
-    Keys that the spec declares are none.
-    """
-    if any(key in given for key in LABELS):
-        return []
-    pixels = [
-        key for key in given if _is_pixels("image", key, given[key], 4) or _is_pixels("mask", key, given[key], 3)
-    ]
-    others = [key for key in given if key not in pixels and key not in declared]
-    return [key for key in others if is_number_per_sample(given[key], count)]
-
-
-def _label_keys(given: Mapping[Any, Any], count: int, declared: Set[str]) -> list[Any]:
-    """The keys of all labels. Raises ValueError for other columns of whole numbers that may be labels.
-
-    Labels that are not mixed with their images would be wrong, and nothing would say so.
-    """
-    found = [key for key in LABELS if key in given]
-    if not any(given[key] is not None for key in found):
-        return found
-    for key, value in given.items():
-        if not isinstance(key, str) or key in LABELS or key in declared:
-            continue
-        if value is None or not is_number_per_sample(value, count):
-            continue
-        if _MORE_LABELS.fullmatch(key):
-            found.append(key)
-        elif not _NO_LABELS.fullmatch(key) and not key.startswith(("image", "mask")) and _may_be_labels(value):
-            raise ValueError(
-                f"{key}: whole numbers, or rows of numbers, beside mixed images may be labels too: name it "
-                f"'label_{key}' to mix it, or 'other_{key}' to leave it unchanged"
-            )
-    return found
-
-
-def _may_be_labels(values: Any) -> bool:
-    """Whether numbers per sample are class ids or rows for all classes, and not one float each, such as a weight."""
-    if isinstance(values, list | tuple):
-        return all(isinstance(number, int) for number in values)
-    return bool(values.ndim == 2 or "float" not in str(values.dtype))
 
 
 def _integer(what: str, value: Any, bits: int, hint: str = "") -> int:
@@ -363,12 +379,12 @@ def _hash_of(keys: Iterable[int | str | Key], count: int) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def _blended(batch: Stack, mixture: Mixture, out: Any, masks: bool) -> Any:
-    """The images or masks of a batch after a mixture."""
-    array, blends = batch.array, mixture.blends
+def _blended(batch: Stack, blends: Sequence[Blend], averages: bool, out: Any, masks: bool) -> Any:
+    """The images or masks of a batch after these blends."""
+    array = batch.array
     if not blends and out is None:
         return array
-    if masks and mixture.averages and not batch.floats:
+    if masks and averages and not batch.floats:
         raise ValueError(
             f"{batch.name}: mixup averages, and class ids ({array.dtype}) cannot be averaged: give masks as floats, "
             "one plane per class (N x K x H x W), or mix with cutmix, resizemix or mosaic"

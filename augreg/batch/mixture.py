@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from augreg import notebook
 from augreg.batch.blends import Blend, Mix, Paste, SourceWeights
+from augreg.batch.shapes import Copy
 from augreg.batch.visibility import visible_columns, visible_fractions
 from augreg.execution.sampling import DrawKind, Entry, draw
 from augreg.ops import Scene
@@ -60,6 +61,9 @@ class Mixture(msgspec.Struct, frozen=True, dict=True):
         if not self.blends:
             lines.append("  nothing is mixed")
             return "\n".join(lines)
+        copies = [blend for blend in self.blends if isinstance(blend, Copy)]
+        if copies:  # how much of each is visible depends on the masks of a batch
+            return "\n".join([*lines, *_copied(copies, self.count)])
         for i, row in islice(enumerate(self.source_weights()), _SHOWN):
             parts = " + ".join(f"{weight:.4g} of {source}" for source, weight in row.items() if weight)
             lines.append(f"  image {i}: {parts}")
@@ -71,6 +75,16 @@ class Mixture(msgspec.Struct, frozen=True, dict=True):
         """For notebooks."""
         title, _, text = str(self).partition("\n")
         return notebook.lines(title, textwrap.dedent(text))
+
+
+def _copied(copies: Iterable[Copy], count: int) -> list[str]:
+    """The partners of each image, as lines."""
+    lines = []
+    for i in range(min(count, _SHOWN)):
+        partners = [str(source) for blend in copies for source in blend.reads().get(i, ())]
+        if partners:
+            lines.append(f"  image {i}: with instances of {' and '.join(partners)}")
+    return [*lines, f"  and {count - _SHOWN} more"] if count > _SHOWN else lines
 
 
 def _described(blend: Blend) -> str:

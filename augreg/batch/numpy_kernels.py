@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from augreg.batch.blends import Blend, Patch
 from augreg.batch.in_place import blend_in_place, cut
 from augreg.batch.scaling import INTEGER_SUM, integer_weights, nearest, weights
+from augreg.batch.shapes import Shapes
 
 __all__ = ["PRECISION", "ROUNDING", "apply", "fixed_point"]
 
@@ -42,9 +43,20 @@ def apply(blends: Sequence[Blend], images: Array, out: Array | None, channels_la
         out[...] = images
     paste = functools.partial(_paste, channels_last=channels_last, masks=masks)
     for blend in blends:
-        blend_in_place(blend, images, out, functools.partial(np.empty_like, order="C"), _mix, paste)
+        if isinstance(blend, Shapes):
+            _paste_shapes(blend, images, out, channels_last)
+        else:
+            blend_in_place(blend, images, out, functools.partial(np.empty_like, order="C"), _mix, paste)
         images = out
     return out
+
+
+def _paste_shapes(blend: Shapes, images: Array, out: Array, channels_last: bool) -> None:
+    pieces = images[blend.source]  # a copy, which is needed where the source is written to, too
+    if out is not images:
+        out[...] = images
+    for into, piece, shown in zip(blend.into.tolist(), pieces, blend.planes(images, channels_last), strict=True):
+        np.copyto(out[into], piece, where=shown)
 
 
 def _mix(image: Array, partner: Array, weight: float, out: Array) -> None:

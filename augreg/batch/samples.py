@@ -8,6 +8,8 @@ from typing import Any
 from PIL import Image
 
 from augreg.batch.keys import Key
+from augreg.named_views.declared import PATCH_MASK
+from augreg.named_views.result import NamedViews
 
 __all__ = ["Batch", "Deferred", "DeferredImage", "Layout", "Sample", "SampleMapping", "Views", "layout_for"]
 
@@ -134,10 +136,14 @@ class Layout:
         return self.named(item) if isinstance(item, Mapping) else item
 
     def filled(self, item: Any, augmented: Any, keep: Callable[[Any], Any] | None = None) -> Any:
-        """The item with what a side made of what it was `given`."""
+        """The item with what a side made of what it was `given`; of samples with named views, one for each view."""
+        if isinstance(augmented, NamedViews) and not self._is_given_alone(item):
+            return NamedViews((name, self.filled(item, view)) for name, view in augmented.items())
         if isinstance(item, tuple | list):
             members = list(item)
             made = {"image": augmented} if len(self.places) == 1 else augmented
+            if PATCH_MASK in made and PATCH_MASK not in self.places:
+                raise ValueError("patch masks have no place in a tuple: let the dataset return mappings")
             for name, place in self.places.items():
                 members[place] = made[name]
             if keep is not None:
@@ -149,6 +155,10 @@ class Layout:
                 sample[self.image] = keep(sample[self.image])
             return sample
         return augmented if keep is None else keep(augmented)
+
+    def _is_given_alone(self, item: Any) -> bool:
+        """Whether a side gets the image of an item alone."""
+        return not isinstance(item, Mapping) and (not isinstance(item, tuple | list) or len(self.places) == 1)
 
 
 _IMAGE_FIRST = Layout({"image": 0})

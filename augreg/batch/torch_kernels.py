@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augreg.batch import torch_batched
@@ -21,8 +22,10 @@ from augreg.batch.cells import Layers
 from augreg.batch.in_place import blend_in_place, cut
 from augreg.batch.numpy_kernels import PRECISION, ROUNDING, fixed_point
 from augreg.batch.scaling import INTEGER_SUM, integer_weights, nearest, weights
+from augreg.batch.shapes import Shapes
+from augreg.errors import ImageError
 
-__all__ = ["apply", "as_tensor", "converted"]
+__all__ = ["apply", "as_tensor", "converted", "stacked", "with_ids"]
 
 _SMALL = 1 << 21  # bytes of a batch that is mixed at once: its copies fit the cache too
 _MOST_LAYERS = 32  # patches of an image that a grid is made for: with more, its cells are too many
@@ -42,7 +45,9 @@ def apply(blends: Sequence[Blend], images: Tensor, out: Tensor | None, masks: bo
     at_once = images.device.type != "cpu" or images.numel() * images.element_size() <= _SMALL
     with torch.no_grad():
         for blend in blends:
-            if not at_once:
+            if isinstance(blend, Shapes):
+                _paste_shapes(blend, images, target)
+            elif not at_once:
                 paste = functools.partial(_paste, masks=masks)
                 blend_in_place(blend, images, target, torch.empty_like, _mix, paste)
             elif isinstance(blend, Mix):
@@ -64,7 +69,18 @@ def _differentiable(blends: Sequence[Blend], images: Tensor, out: Tensor | None,
             images = torch_batched.mixed(blend, images)
         elif isinstance(blend, Paste):
             images = _paste_all(blend, images, None, masks)
+        elif isinstance(blend, Shapes):
+            images = _paste_shapes(blend, images, images.clone())
     return images
+
+
+def _paste_shapes(blend: Shapes, images: Tensor, out: Tensor) -> Tensor:
+    """Pixels of images pasted over the same pixels of others; `out` may be `images`."""
+    if out is not images:
+        out.copy_(images)
+    into, source = torch_batched.send([blend.into, blend.source], images.device)
+    shown = torch.from_numpy(blend.planes(images)).to(images.device)
+    return out.index_put_((into,), torch.where(shown, images[source], images[into]))
 
 
 def _empty_like(images: Tensor) -> Tensor:
@@ -175,6 +191,25 @@ def converted(array: Any, *args: Any, **kwargs: Any) -> Tensor:
     dtype = dtype if array.is_floating_point() else array.dtype
     result: Tensor = array.to(device or array.device, dtype or array.dtype, non_blocking=non_blocking)
     return result
+
+
+def stacked(parts: Sequence[Any]) -> Tensor:
+    """Arrays or tensors of one shape as one tensor, on the device of the first."""
+    first = torch.as_tensor(parts[0])
+    return torch.stack([torch.as_tensor(part, device=first.device) for part in parts])
+
+
+def with_ids(mask: Tensor, added: NDArray[np.int64], fill: int) -> Tensor:
+    """A mask of ids with numbers added where there is one. Raises ImageError if they do not fit its dtype."""
+    ids, moved = mask.long(), torch.from_numpy(added).to(mask.device)
+    found = torch.where((ids > 0) & (ids != fill), ids + moved, ids)
+    most = torch.iinfo(mask.dtype).max
+    if int(found.max()) > most:
+        raise ImageError(
+            f"the ids of the instances of a mixed image go up to {int(found.max())}, and {mask.dtype} to {most}: "
+            "give a wider dtype, such as int32"
+        )
+    return found.to(mask.dtype)
 
 
 def as_tensor(labels: Any) -> Tensor:

@@ -112,14 +112,16 @@ def _padded(scene: Scenes, widths: Integers, fill: Any, mode: str) -> Some:
 
 def center_crop(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op | Some, ...]:
     """Borders for the images that need any, then the central crop of each."""
-    return _centered(scene, transform.size, transform.fill, "constant")
+    return _centered(scene, transform.size, transform.fill, "constant", transform.rounding)
 
 
-def _centered(scene: Scenes, size: tuple[int, int], fill: Any, mode: str) -> tuple[Op | Some, ...]:
+def _centered(
+    scene: Scenes, size: tuple[int, int], fill: Any, mode: str, rounding: str = "nearest"
+) -> tuple[Op | Some, ...]:
     height, width = size
     widths = _missing(scene, size, (0, 0, 0, 0))
-    top = rounded((scene.height + widths[0] + widths[1] - height) / 2)
-    left = rounded((scene.width + widths[2] + widths[3] - width) / 2)
+    margins = scene.height + widths[0] + widths[1] - height, scene.width + widths[2] + widths[3] - width
+    top, left = (margin // 2 if rounding == "down" else rounded(margin / 2) for margin in margins)
     return _padded(scene, widths, fill, mode), _crop(top, left, height, width)
 
 
@@ -228,10 +230,18 @@ def crop_around_boxes(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, 
     """Edges between those of each image and its boxes, or the middle pixel of an image without boxes."""
     y, x = scene.height // 2, scene.width // 2
     inner = np.stack([x, y, x + 1, y + 1])
-    if scene.boxes is not None:
-        some, unions = scene.boxes.unions()
-        inner[:, some] = unions
+    known = np.zeros(len(scene), np.bool_)
+    if scene.boxes is not None and not (transform.erode == "union" and transform.erosion == 1.0):
+        some, unions = scene.boxes.unions(transform.erosion, transform.erode == "boxes")
+        inner[:, some], known[some] = unions, True
     left, top, right, bottom = inner
-    before, above = rng.integers(left + 1), rng.integers(top + 1)
-    after, below = right + rng.integers(scene.width - right + 1), bottom + rng.integers(scene.height - bottom + 1)
+    shrinks = ~known if transform.without_boxes == "shrink" else np.zeros(len(scene), np.bool_)
+    least = np.maximum(1, (scene.height * (1.0 - transform.erosion)).astype(np.int64))
+    first = rng.integers(np.where(shrinks, scene.height - least, left) + 1)
+    height = np.where(shrinks, least + first, scene.height)
+    width = np.maximum(1, height * scene.width // scene.height)
+    above = rng.integers(np.where(shrinks, scene.height - height, top) + 1)
+    third = rng.integers(np.where(shrinks, scene.width - width, scene.width - right) + 1)
+    below = np.where(shrinks, above + height, bottom + rng.integers(scene.height - bottom + 1))
+    before, after = np.where(shrinks, third, first), np.where(shrinks, third + width, right + third)
     return _crop(above, before, below - above, after - before), *transform.expect(scene, 1.0)

@@ -35,14 +35,25 @@ class SeenBoxes(msgspec.Struct, frozen=True, eq=False):
         place = np.arange(len(images)) - (counts.cumsum() - counts).repeat(counts)  # among the boxes of its image
         return SeenBoxes(images, self.edges[:, first.repeat(counts) + place])
 
-    def unions(self) -> tuple[Rows, Integers]:
-        """The images that have boxes, and x0, y0, x1, y1 in whole pixels of the smallest box that contains those."""
-        rows, first = np.unique(self.images, return_index=True)
+    def unions(self, erosion: float = 0.0, of_each: bool = False) -> tuple[Rows, Integers]:
+        """The images that have boxes, and x0, y0, x1, y1 in whole pixels of the smallest box that contains those.
+
+        With `erosion`, it is smaller, as `CropAroundBoxes` has it, or with `of_each` the boxes are.
+        """
+        rows, first, counts = np.unique(self.images, return_index=True, return_counts=True)
         if not len(rows):
             return rows, np.empty((4, 0), np.int64)
-        low = np.floor(np.minimum.reduceat(self.edges[:2], first, axis=1))
-        high = np.ceil(np.maximum.reduceat(self.edges[2:], first, axis=1))
-        return rows, np.concatenate([low, high]).astype(np.int64)
+        low, high = self.edges[:2], self.edges[2:]
+        if of_each:
+            part = erosion * (high - low)
+            low, high = low + part, high - part
+        low = np.minimum.reduceat(low, first, axis=1)
+        high = np.maximum.reduceat(high, first, axis=1)
+        if erosion and not of_each:
+            part = np.where(counts > 1, erosion * 0.5 * (high - low), 0.0)
+            low, high = low + part, high - part
+        low, high = np.floor(low), np.ceil(high)
+        return rows, np.concatenate([low, np.maximum(high, low + 1) if erosion else high]).astype(np.int64)
 
     def moved(
         self,

@@ -23,6 +23,7 @@ __all__ = [
     "letterbox",
     "longest_max_size",
     "random_scale",
+    "random_shorter",
     "resize",
     "resize_keep_ratio",
     "resize_within",
@@ -50,7 +51,10 @@ def resize(transform: Any, rng: Cursors, scene: Scenes) -> Op:
         size: Any = transform.size
     else:
         short, long = _sides(scene)
-        size = _sided(scene, transform.shorter, (transform.shorter * long / short).astype(np.int64))
+        longer = (transform.shorter * long / short).astype(np.int64)
+        if transform.rounding == "nearest":
+            longer = rounded(long * (transform.shorter / short))
+        size = _sided(scene, transform.shorter, longer)
     op: Op = _resize(*size, transform.interpolation, transform.antialias)
     return op
 
@@ -118,7 +122,19 @@ def resize_keep_ratio(transform: Any, rng: Cursors, scene: Scenes) -> Op:
 def random_scale(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     """Both sides by one factor."""
     factor = rng.uniform(*transform.scale)
+    if transform.fit is not None:
+        factor = np.minimum(transform.fit[0] / scene.height, transform.fit[1] / scene.width) * factor
     size = [np.maximum(1, (side * factor).astype(np.int64)) for side in scene.size]
+    op: Op = _resize(*size, transform.interpolation, transform.antialias)
+    return op
+
+
+def random_shorter(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """The shorter side to a length that is drawn."""
+    low, high = transform.shorter
+    shorter = low + rng.integers(high - low + 1)
+    short, long = _sides(scene)
+    size = _sided(scene, shorter, (shorter * long / short).astype(np.int64))
     op: Op = _resize(*size, transform.interpolation, transform.antialias)
     return op
 

@@ -15,7 +15,7 @@ from augreg import ops
 from augreg.columns.cursors import Cursors, Floats, Integers, Rows, Some, exactly
 from augreg.columns.records import Scenes
 from augreg.ops import projective
-from augreg.ops.geometry import cornered
+from augreg.ops.geometry import cornered, moved_points
 from augreg.ops.projective import NEAREST
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from augreg.ops import Op
 
-__all__ = ["affine", "d4", "perspective", "perspective_zoom", "rot90", "rotate", "rotated"]
+__all__ = [
+    "affine", "affine_points", "d4", "perspective", "perspective_zoom", "rot90", "rotate", "rotated", "safe_rotate",
+]  # fmt: skip
 
 # they take an array for each image's own number as they take the number
 _affine: Final[Any] = ops.affine
@@ -106,6 +108,45 @@ def affine(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     return op
 
 
+def safe_rotate(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    degrees = rng.uniform(*transform.degrees)
+    cos, sin = np.array([projective.turn(each) for each in degrees.tolist()]).reshape(-1, 2).T
+    width, height = scene.width.astype(np.float64), scene.height.astype(np.float64)
+    across, down = (np.abs(cos) + np.abs(sin) * one / other for one, other in ((height, width), (width, height)))
+    a, b, d, e = cos * across, sin * down, -sin * across, cos * down
+    matrix = (a, b, (width - a * width - b * height) / 2.0, d, e, (height - d * width - e * height) / 2.0)
+    label = "rotate {:.1f}° into the frame".format, degrees
+    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
+    return op
+
+
+def affine_points(transform: Any, rng: Cursors, scene: Scenes) -> Op:
+    """A warp for each image."""
+    far = transform.distance
+    rng.ready(6)
+    moves = [(rng.uniform(-far, far), rng.uniform(-far, far)) for _ in range(3)]
+    (x0, y0), (x1, y1), (x2, y2) = moves
+    x, y = scene.width / 2.0, scene.height / 2.0
+    if transform.swapped:
+        x, y = y, x
+    half = np.minimum(*scene.size) / 3.0
+    a, b = 1.0 + (x1 - x2) / (2.0 * half), (x0 - x1) / (2.0 * half)
+    d, e = (y1 - y2) / (2.0 * half), 1.0 + (y0 - y1) / (2.0 * half)
+    det = a * e - b * d
+    flat = np.abs(det) < 1e-9
+    a, b, d, e, det = (
+        np.where(flat, only, value) for only, value in zip((1.0, 0.0, 0.0, 1.0, 1.0), (a, b, d, e, det), strict=True)
+    )
+    along_x, along_y = (np.where(flat, 0.0, each) for each in ((x0 + x2) / 2.0, (y0 + y2) / 2.0))
+    a, b, d, e = e / det, -b / det, -d / det, a / det
+    right, down = x + along_x, y + along_y
+    matrix = (a, b, x - a * right - b * down, d, e, y - d * right - e * down)
+    label = (moved_points, *moves)
+    op: Op = _affine(scene, matrix, transform.interpolation, transform.fill, label, transform.mode)
+    return op
+
+
 def perspective(transform: Any, rng: Cursors, scene: Scenes) -> Op:
     """A warp for each image."""
     height, width = scene.height, scene.width
@@ -142,9 +183,22 @@ def perspective_zoom(transform: Any, rng: Cursors, scene: Scenes) -> Op:
         for (x, y), (right, down) in zip(whole, inward, strict=True)
     ])  # fmt: skip
     if not transform.fit:
-        return _through_corners(transform, scene, _through_points(whole, inner), "zoom to", inner)
+        matrix = _through_points(whole, inner)
+        if transform.twice:
+            matrix = _enlarged(matrix, inner, scene)
+        return _through_corners(transform, scene, matrix, "zoom to", inner)
     corners = _fitted(whole, inner)
     return _through_corners(transform, scene, _through_points(corners, whole), "perspective", corners)
+
+
+def _enlarged(matrix: tuple[Floats, ...], inner: _Points, scene: Scenes) -> tuple[Floats, ...]:
+    """The inverse maps after another scale by the sides of the image over those of the quadrilateral."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = inner
+    across = np.maximum(np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2), np.sqrt((x2 - x3) ** 2 + (y2 - y3) ** 2))
+    down = np.maximum(np.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2), np.sqrt((x3 - x0) ** 2 + (y3 - y0) ** 2))
+    u, v = np.maximum(2, across.astype(np.int64)) / scene.width, np.maximum(2, down.astype(np.int64)) / scene.height
+    a, b, c, d, e, f, g, h = matrix
+    return a * u, b * v, c, d * u, e * v, f, g * u, h * v
 
 
 def _fitted(whole: _Points, inner: _Points) -> _Points:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augreg.commands import output_folder, parallel
-from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_problems
+from augreg.commands.console import FAILED, INSTEAD, USAGE, check_readable, print_error, print_problems
 from augreg.commands.input_images import Source, find_images
 from augreg.commands.progress import progress
 from augreg.errors import AugregError, printable
@@ -75,9 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
     if code:
         return code
     from augreg.pipeline import Pipeline
+    from augreg.spec.one_view import check_one_view
 
     try:
         pipe = Pipeline.from_spec(arguments.spec)
+        check_one_view(pipe, "augreg apply", INSTEAD)
     except AugregError as error:
         return print_problems(arguments.spec, error)
     normalizes = _normalizes(pipe.steps)

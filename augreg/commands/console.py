@@ -9,12 +9,15 @@ from augreg.errors import AugregError, Problem, SpecError, printable
 from augreg.images.files import read_file
 
 __all__ = [
-    "FAILED", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_lines", "print_problems",
+    "FAILED", "INSTEAD", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_lines",
+    "print_problems",
 ]  # fmt: skip
 
 INVALID = 1
 FAILED = 1
 USAGE = 2
+INSTEAD = "write the spec of one, which is {}.to_spec() in Python"
+"""What to do about a spec of several views, for commands that take one image."""
 
 
 def print_error(*lines: object) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from augreg.commands import parallel
 from augreg.commands.apply import positive
-from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
+from augreg.commands.console import FAILED, INSTEAD, USAGE, check_readable, print_error, print_lines, print_problems
 from augreg.commands.input_images import find_images
 from augreg.commands.progress import progress
 from augreg.errors import AugregError, ImageError, printable
@@ -84,8 +84,11 @@ def _spec(arguments: argparse.Namespace) -> dict[str, Any]:
     spec: dict[str, Any] = {"image": [{"resize": {"size": arguments.size}}] if arguments.size else []}
     if arguments.spec:
         from augreg.pipeline import Pipeline
+        from augreg.spec.one_view import check_one_view
 
-        spec = Pipeline.from_spec(arguments.spec).to_spec()
+        pipe = Pipeline.from_spec(arguments.spec)
+        check_one_view(pipe, "augreg stats", INSTEAD)
+        spec = pipe.to_spec()
         spec["image"] = _before_normalize(spec["image"])[0]
     if arguments.channels:
         spec["channels"] = arguments.channels

@@ -46,4 +46,5 @@ def _check(source: str) -> tuple[int, str]:
     registry = Registry.installed()
     spec = parse(source, registry)
     choose(spec.options.backend, registry.backends)
-    return sum(len(getattr(spec, section)) for section in SECTIONS), fingerprint(unparse(spec))
+    steps = [step for section in SECTIONS for step in getattr(spec, section)]
+    return len(steps) + sum(len(group.steps) for group in spec.views), fingerprint(unparse(spec))

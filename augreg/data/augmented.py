@@ -98,6 +98,8 @@ class Augmented(MapDataset):
             raise ValueError(f"views={views} of pipe.test would be {views} equal samples: leave views out")
         if defer and isinstance(side, Train | Test) and side._options.output == "numpy":
             raise ValueError("deferred images become tensors on a device: leave `output: numpy` out of the spec")
+        if defer and isinstance(side, Train | Test) and side.named_views:
+            raise ValueError("the named views of a spec cannot be deferred: leave defer out")
         self.dataset = dataset
         self.side = checked_side(side)
         self.views = views
@@ -136,8 +138,13 @@ class Augmented(MapDataset):
         samples = [augment(self.side, layout, item, key) for key in keys]
         return samples[0] if self.views == 1 else Views(samples)
 
-    def __getitems__(self, keys: Sequence[Any]) -> Batch:
-        """The samples with these keys: a list, with the images in one array if they all have the same shape."""
+    def __getitems__(self, keys: Sequence[Any]) -> list[Any]:
+        """The samples with these keys: a list, with the images in one array if they all have the same shape.
+
+        Samples with named views have no such array.
+        """
+        if self.side.named_views:
+            return [self[key] for key in keys]
         epoch = self._epoch.use()
         places = [self._place(key, epoch) for key in keys]
         indices = [index for _, index, _ in places]

@@ -68,7 +68,7 @@ class Finisher:
         members.update({key: members[key].movedim(-1, 1) for key in last})
         # labels are mixed on the CPU, where they are checked
         mixed = dict(self._pipe.collate.mixed(members, deferred.layout, deferred.keys))
-        mixed.update({key: mixed[key].movedim(1, -1).contiguous() for key in last})
+        mixed.update({key: _channels_last(mixed[key]) for key in last})
         return {key: self._moved(value) for key, value in mixed.items()}
 
     def _moved(self, value: Any, axes: int = 0) -> Any:
@@ -86,6 +86,13 @@ class Finisher:
             make = getattr(type(value), "_make", type(value))
             return make([self._moved(member, axes) for member in value])
         return value
+
+
+def _channels_last(masks: Any) -> Any:
+    """Masks of a batch, or those of the objects of each of its images in a list, with their channels at the end."""
+    if isinstance(masks, list):
+        return [one.movedim(0, -1).contiguous() for one in masks]
+    return masks.movedim(1, -1).contiguous()
 
 
 class InStream(Finisher):

@@ -13,6 +13,7 @@ from typing import Any
 from augreg.batch.collate import Collate
 from augreg.batch.samples import Layout
 from augreg.data.sides import EpochAwareSide, augment, checked_side
+from augreg.named_views.result import NamedViews
 from augreg.pipeline import Pipeline
 from augreg.sides import Test, Train
 
@@ -36,7 +37,9 @@ class Transform(EpochAwareSide):
                 raise KeyError(f"the rows have no column {column!r}; they have: {columns}. {_advice(name)}")
         count = len(rows[self._layout.image])
         augmented = [self._row({name: values[number] for name, values in rows.items()}) for number in range(count)]
-        return {name: [row[name] for row in augmented] for name in rows}
+        # the columns of a spec with named views are these
+        names = augmented[0] if augmented and isinstance(augmented[0], NamedViews) else rows
+        return {name: [row[name] for row in augmented] for name in names}
 
     def _row(self, row: dict[str, Any]) -> Any:
         if self._index is None:

@@ -10,6 +10,7 @@ from augreg.batch.keys import Key, checked_id
 from augreg.batch.samples import Layout, Sample, SampleMapping
 from augreg.data.epoch import SharedEpoch
 from augreg.errors import ImageError
+from augreg.named_views.result import NamedViews
 from augreg.sides import Test, Train
 
 __all__ = ["EpochAwareSide", "augment", "checked_side", "with_key"]
@@ -68,6 +69,9 @@ def augment(side: Train | Test, layout: Layout, item: Any, key: Key, keep: Calla
 
 def with_key(sample: Any, key: Key, layout: Layout) -> Any:
     """The sample, with its key and layout if its type can carry them."""
-    if isinstance(sample, Sample | SampleMapping):
+    if isinstance(sample, Sample | SampleMapping | NamedViews):
         sample.key, sample.layout = key, layout
+    if isinstance(sample, NamedViews):
+        for view in sample.values():
+            with_key(view, key, layout)
     return sample

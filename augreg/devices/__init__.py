@@ -1,7 +1,8 @@
 """Batches on a device: each image by its own draw, ops run by kind for all images at once.
 
 `programs` draws what is to be done, `fusing` makes fewer passes of it, `loading` reads the images, `running` runs the
-ops as torch tensors, and `batches` and `samples` put these together for `pipe.train.batch` and `pipe.test.batch`.
+ops as torch tensors, and `batches`, `samples` and `views` put these together for `pipe.train.batch` and
+`pipe.test.batch`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from augreg.devices.draws import BatchDraws as BatchDraws
     from augreg.devices.explaining import remarks as remarks
     from augreg.devices.samples import transformed_samples as transformed_samples
+    from augreg.devices.views import transformed_views as transformed_views
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
@@ -23,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy.names(
         "draws": ("BatchDraws",),
         "explaining": ("remarks",),
         "samples": ("transformed_samples",),
+        "views": ("transformed_views",),
     },
     needs="torch",
 )

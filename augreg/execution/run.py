@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +46,7 @@ class RunSettings(msgspec.Struct, frozen=True):
     max_pixels: int
     address: Address | Choices | None
     decode: str = "exact"
+    layout: str = "chw"
 
     @property
     def epoch(self) -> int:
@@ -117,18 +118,15 @@ def run_drawn(
             arrays = _on_each(ops, arrays, frames, engine, begun, offer)
         else:
             targets.check(ops, scene, functools.partial(step_of, entries))
-            count = next((each.replaced for each in begun if each is not None), 0)
-            if count:
-                arrays = _on_each(ops[:count], arrays, frames, engine, begun, offer)
             size = scene.size
-            for op in ops[:count]:
-                after = op.size_after(*size) or size
-                targets.apply(op, size, after, settings.engine)
-                size = after
-            for op in ops[count:]:
-                before = arrays[0].shape[:2]
-                arrays = _on_each((op,), arrays, frames, engine, (None,) * len(arrays), offer)
-                targets.apply(op, before, arrays[0].shape[:2], settings.engine)
+            for part in _parts(ops):
+                arrays = _on_each(part, arrays, frames, engine, begun, offer)
+                _same_size(part, arrays)
+                begun = (None,) * len(arrays)
+                for op in part:
+                    after = arrays[0].shape[:2] if op is part[-1] else op.size_after(*size) or size
+                    targets.apply(op, size, after, settings.engine)
+                    size = after
         if not drawn.deferred:
             return arrays, drawn.scene
         scene = drawn.scene.with_shape(arrays[0].shape)
@@ -136,6 +134,24 @@ def run_drawn(
         entries = entries + drawn.entries
         ops = passes(drawn, scene, settings.approximate, settings.max_pixels)
         begun = (None,) * len(arrays)
+
+
+def _parts(ops: Sequence[Op]) -> Iterator[Sequence[Op]]:
+    """The ops in parts that run as one; a user's function is a part of its own, as it may return any size."""
+    of_user = [isinstance(op, FunctionCall) for op in ops]
+    start = 0
+    for end in range(1, len(ops) + 1):
+        if end == len(ops) or of_user[end] or of_user[end - 1]:
+            yield ops[start:end]
+            start = end
+
+
+def _same_size(ops: Sequence[Op], arrays: Sequence[Array]) -> None:
+    """Raise ImageError if the images have come apart: targets follow only one of them."""
+    shapes = {array.shape[:2] for array in arrays}
+    if len(shapes) > 1:
+        sizes = " and ".join(f"{height}x{width}" for height, width in sorted(shapes))
+        raise ImageError(f"{ops[-1]} leaves images that share a draw with the sizes {sizes}, and targets follow one")
 
 
 def _on_each(
@@ -203,7 +219,7 @@ def _run_loaded(
             (array,), after = run_drawn(started, [pixels], scene, settings, begun=(begun,), offer=offer)
     except ImageError as error:
         raise ImageError(f"{loaded.name}: {error}") from error
-    return to_output(array, after.normalized, loaded, settings.output)
+    return to_output(array, after.normalized, loaded, settings)
 
 
 def read_pixels(
@@ -226,19 +242,20 @@ def _part_read(ops: Sequence[Op], scene: Scene) -> Box | None:
     return (move.top, move.left, move.height, move.width) if move.within(*scene.size) else None
 
 
-def to_output(array: Array, normalized: bool, loaded: InputImage, output: str) -> Any:
+def to_output(array: Array, normalized: bool, loaded: InputImage, settings: RunSettings) -> Any:
     """The result as the kind of the input, or as `output` says; contiguous and writable, in its own memory.
 
-    A normalized image is float32 channels x height x width: a tensor for a tensor, else an array.
+    A normalized image is float32 channels x height x width: a tensor for a tensor, else an array, which is height x
+    width x channels where `layout` says so.
     """
-    kind = loaded.kind
+    kind, output = loaded.kind, settings.output
     if normalized:
-        planes = array.transpose(2, 0, 1)
+        as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
+        planes = array if settings.layout == "hwc" and not as_tensor else array.transpose(2, 0, 1)
         if not planes.flags.c_contiguous or not planes.flags.writeable:
             own = buffers.empty(planes.shape, np.float32)
             own[:] = planes
             planes = own
-        as_tensor = output == "torch" or (output == "auto" and kind in ("tensor", "gray tensor"))
         return tensor(planes) if as_tensor else planes
     if not array.flags.writeable or np.may_share_memory(array, loaded.array):
         array = array.copy()

@@ -42,7 +42,7 @@ def scaled_start(ops: Sequence[Op], scene: Scene, part: Box | None) -> ScaledSta
         return None
     count = 1 if move is None else 2
     resize = ops[count - 1] if len(ops) >= count else None
-    if type(resize) is not Resize or resize.interpolation in ("nearest", "nearest_floor"):
+    if type(resize) is not Resize or resize.interpolation in ("nearest", "nearest_floor", "area", "lanczos4"):
         return None
     if not resize.antialias and resize.interpolation != "lanczos":
         return None

@@ -94,23 +94,41 @@ def _mix(
     images: NDArray[np.uint8],
 ) -> tuple[NDArray[np.uint8], list[str], int]:
     """The batch after this step alone, the label weights of each image as text, and the first changed image."""
-    spec = {"batch": [{name: {**arguments, "p": 1.0}}], "output": "numpy"}
+    targets = {"instances": ["masks"]}
+    spec = {"batch": [{name: {**arguments, "p": 1.0}}], "output": "numpy", "targets": targets}
     pipeline = Pipeline.from_spec(spec, registry)
     count = len(images)
     keys = range(count)
+    copies = getattr(registry[name], "pastes_instances", False)
+
+    def mixed(epoch: int) -> tuple[NDArray[np.uint8], Any]:
+        batch = {"image": images, "label": np.arange(count), **({"masks": _masks(count)} if copies else {})}
+        found = pipeline.batch(batch, keys=keys, epoch=epoch)
+        return found["image"], found["label"]
 
     def strength(epoch: int) -> tuple[bool, float]:
         """Whether the first image is unchanged, and the mean fraction that images have of other images."""
-        plan = pipeline.batch.plan(count, _SIZE, keys=keys, epoch=epoch, dtype="uint8")
-        most = [max(row.values()) for row in plan.source_weights()]
+        if copies:  # depends on the masks, which a plan has not
+            most = mixed(epoch)[1].weights.max(axis=1).tolist()
+        else:
+            plan = pipeline.batch.plan(count, _SIZE, keys=keys, epoch=epoch, dtype="uint8")
+            most = [max(row.values()) for row in plan.source_weights()]
         return most[0] == 1.0, 1.0 - sum(most) / count
 
     # a typical draw: a single one may be weaker than most
     ranked = sorted((*strength(epoch), epoch) for epoch in range(_TRIED_EPOCHS))
     changing = [epoch for same, _, epoch in ranked if not same] or [epoch for *_, epoch in ranked]
-    arrays, labels = pipeline.batch(images, np.arange(count), keys=keys, epoch=changing[len(changing) // 2])
+    arrays, labels = mixed(changing[len(changing) // 2])
     changed = next((i for i, weight in enumerate(labels.weights[:, 0]) if weight < 1.0), 0)
     return arrays, [_weights(row, subjects) for row in _rows(labels)], changed
+
+
+def _masks(count: int) -> NDArray[np.uint8]:
+    """Masks of four objects for each image, ellipses, since sample photos have none: N x height x width x 4."""
+    y, x = ((np.arange(size) + 0.5) / size for size in _SIZE)
+    middles = [(0.3, 0.25), (0.7, 0.35), (0.35, 0.7), (0.75, 0.8)]
+    inside = [((y[:, None] - top) / 0.22) ** 2 + ((x - left) / 0.16) ** 2 < 1 for top, left in middles]
+    return np.repeat(np.stack(inside, 2)[None].astype(np.uint8), count, axis=0)
 
 
 def _rows(labels: Any) -> Iterator[dict[int, float]]:

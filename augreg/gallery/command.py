@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from augreg.commands.console import FAILED, USAGE, check_readable, print_error, print_lines, print_problems
+from augreg.commands.console import FAILED, INSTEAD, USAGE, check_readable, print_error, print_lines, print_problems
 from augreg.files.whole_files import whole_file
 
 __all__ = ["add", "main"]
@@ -62,9 +62,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from augreg.gallery.page import page
     from augreg.gallery.photos import find, samples
     from augreg.pipeline import Pipeline
+    from augreg.spec.one_view import check_one_view
 
     try:
         pipeline = Pipeline.from_spec(arguments.spec)
+        check_one_view(pipeline, "augreg gallery", INSTEAD)
     except AugregError as error:
         return print_problems(arguments.spec, error)
     try:

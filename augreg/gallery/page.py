@@ -24,6 +24,7 @@ from augreg.gallery.targets import SPEC, demonstrations
 from augreg.pages.report import base_style, sha256
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
+from augreg.spec.one_view import check_one_view
 from augreg.spec.options import SECTIONS
 
 __all__ = ["Page", "page"]
@@ -52,9 +53,10 @@ def page(
 
     `names` are the names of images that are paths, if they are not those of the files.
     """
+    check_one_view(pipeline, "a gallery")
     original = pipeline.to_spec()
     # array output: it needs no torch
-    spec = {**original, "output": "numpy", "seed": original["seed"] if seed is None else seed}
+    spec = {**original, "output": "numpy", "layout": "chw", "seed": original["seed"] if seed is None else seed}
     rules = pipeline.test.explain()
     pipeline = Pipeline.from_spec(spec, pipeline.registry)
     registry = pipeline.registry if registry is None else registry

@@ -36,6 +36,7 @@ __all__ = ["Image", "from_array", "tensor", "to_array"]
 _BYTES = np.dtype(np.uint8)
 _NO_PIXELS: Final = b"\0"
 _MOST_CHANNELS: Final = 64
+_OF_CLIP: Final = ("", "; for a clip, the spec says `targets: {clip: true}`, and `train.batch` takes a batch")
 Kind = Literal["array", "gray array", "pil", "tensor", "gray tensor"]
 
 
@@ -188,7 +189,7 @@ def _array(image: NDArray[Any]) -> InputImage:
         return InputImage(np.asarray(image), "array")
     name = f"array of {image.dtype} {image.shape}"
     if image.ndim not in (2, 3):
-        raise ImageError(f"{name} is not one image: give height x width, or height x width x channels")
+        raise ImageError(f"{name} is not one image: give height x width (x channels){_OF_CLIP[image.ndim == 4]}")
     if image.ndim == 3:
         if _channels_misplaced(*image.shape):
             hint = "it looks like channels x height x width: give array.transpose(1, 2, 0)"
@@ -209,7 +210,7 @@ def _tensor(image: Any) -> InputImage:
     if image.device.type != "cpu":
         raise ImageError(f"{name} is on {image.device}; give .cpu(), one image at a time")
     if image.ndim not in (2, 3):
-        raise ImageError(f"{name} is not one image: give channels x height x width")
+        raise ImageError(f"{name} is not one image: give channels x height x width{_OF_CLIP[image.ndim == 4]}")
     if image.ndim == 3:
         has = f"{name} has {image.shape[0]} channels; channels come first"
         if _channels_misplaced(*reversed(image.shape)):
@@ -327,9 +328,6 @@ def _decoded(data: bytes, header: JpegHeader, name: str, box: Box | None) -> NDA
     if found.shape != out.shape:
         raise ImageError(f"{name}: cannot be read: its header says another size than its pixels")
     return found
-
-
-# PIL images
 
 
 def _described(image: Image.Image) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from augreg.errors import SpecError
 from augreg.importers.albumentations_gaps import step_of_the_plugin
 from augreg.importers.albumentations_reading import Node, read
+from augreg.importers.albumentations_renamed import SHOWING_FILL
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
+from augreg.importers.albumentations_steps.arguments import mask_fill
 from augreg.importers.translation import (
     Imported,
     Parameters,
@@ -24,18 +27,13 @@ from augreg.importers.translation import (
 from augreg.registry.registry import Registry
 from augreg.spec.parse import parse
 
-__all__ = ["OTHER_CENTERS", "OTHER_LAYOUT", "from_albumentations"]
+__all__ = ["OTHER_CENTERS", "from_albumentations"]
 
 OTHER_CENTERS = (
     "a mirror moves x to W - x here, where the first pixel has its center at 0.5, and to W - 1 - x in "
     "albumentations, where it has it at 0: add 0.5 to points that mark pixels, and subtract it at the end"
 )
 """What the report says of keypoints, none of whose parameters is lost."""
-OTHER_LAYOUT = (
-    "the result is channels x height x width, and without ToTensorV2 it is height x width x channels in "
-    "albumentations: image.transpose(1, 2, 0) is that layout"
-)
-"""What the report says of arrays of floats, none of whose values is lost."""
 
 _KINDS = {"image": "image", "mask": "mask", "bboxes": "boxes", "keypoints": "keypoints"}
 _BOXES = {
@@ -60,6 +58,10 @@ def from_albumentations(
         return _finish(walk, walk.step(node, "transform"))
     values = dict(node.values)
     walk.has_rows = bool(values.get("bbox_params") or values.get("keypoint_params"))
+    walk.outermost = values
+    if fill := _mask_fill(node):
+        walk.mask_fill = fill
+        walk.options["targets"] = {"mask_fill": fill}
     inside = walk.steps(values.pop("transforms", ()), "transforms")
     params = Parameters(node.name, values, "transform", walk.report)
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
@@ -72,6 +74,20 @@ def from_albumentations(
     return _finish(walk, inside if p == 1 else [{"sequential": {"steps": inside, "p": p}}])
 
 
+def _mask_fill(node: Node) -> int:
+    """What masks show in most of the steps that show a fill."""
+    counts = Counter(_mask_fills(node))
+    return max(counts, key=lambda value: (counts[value], value == 0), default=0)
+
+
+def _mask_fills(node: Node) -> Iterator[int]:
+    """What masks show, in each of the steps that show a fill."""
+    if "fill_mask" in node.values and node.name in SHOWING_FILL and not node.values.get("border_mode"):
+        yield mask_fill(node.values["fill_mask"]) or 0
+    for child in node.values.get("transforms") or ():
+        yield from _mask_fills(child)
+
+
 _REPLAY = (
     "the result has no record of the draw: `plan = pipe.train.plan(sample, index)` is one, and plan.run(..) applies "
     "it to other images"
@@ -82,8 +98,8 @@ def _finish(walk: Translation, image: Steps) -> Imported:
     """The spec; images that became floats and were not normalized become floats last."""
     if walk.floats and not walk.normalized:
         image = [*image, {"normalize": {"mean": 0.0, "std": 1.0}}]
-    if (walk.floats or walk.normalized) and "output" not in walk.options:
-        walk.report.append(OTHER_LAYOUT)
+    if (walk.floats or walk.normalized) and "output" not in walk.options:  # without ToTensorV2
+        walk.options["layout"] = "hwc"
     return walk.result([_known_at_test_time(walk, step, image[number + 1 :]) for number, step in enumerate(image)])
 
 
@@ -96,7 +112,9 @@ def _known_at_test_time(walk: Translation, step: SpecStep, after: Steps) -> Spec
         found = any(unknown in problem.message and problem.path.startswith("image[0].") for problem in error.problems)
         if found and isinstance(step, dict):
             ((name, arguments),) = step.items()
-            walk.report.append(f"{name}: `test: off` was added, since whether the size changes is left to chance")
+            walk.report.append(
+                f"transform {name}: `test: off` was added, since whether the size changes is left to chance"
+            )
             return {name: {**arguments, "test": "off"}}
     return step
 
@@ -185,8 +203,10 @@ def _compose(params: Parameters, walk: Translation) -> Steps:
         _targets(params, walk)
         params.note("its targets became those of the whole pipeline")
     else:
+        why = "another Compose says what targets are"
         for key in ("bbox_params", "keypoint_params", "additional_targets"):
-            params.only(key, None, {}, why="another Compose says what targets are")
+            same = params.values.get(key) == walk.outermost.get(key)
+            params.only(key, *((params.values.get(key),) if same else (None, {})), why=why)
     return [{"sequential": {"steps": _children(params, walk), "p": params.take("p", 1.0)}}]
 
 

@@ -7,12 +7,13 @@ report says so.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from augreg.importers.albumentations_versions import as_of_version
 
-__all__ = ["Renamed", "renamed"]
+__all__ = ["SHOWING_FILL", "Renamed", "renamed"]
 
 Arguments: TypeAlias = dict[str, Any]
 
@@ -43,17 +44,28 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
             if (low, high) != (None, None):
                 arguments.setdefault(new, [high if low is None else low, low if high is None else high])
     old_version = version is not None and version.startswith(("0.", "1."))
-    for key in ("fill", "fill_mask") if name in _SHOWING_FILL else ():
+    for key in ("fill", "fill_mask") if name in SHOWING_FILL else ():
         if key in arguments and arguments[key] is None:
             del arguments[key]  # None was 0
     fill = arguments.get("fill")
-    if old_version and name in _SHOWING_FILL and fill and isinstance(fill, int | float):
+    if old_version and name in SHOWING_FILL and fill and isinstance(fill, int | float):
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
+    if name in _BY_VERSION and (numbers := _numbers(version)):
+        arguments["_version"] = numbers
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
     as_of_version(name, arguments, notes, version)
     return Renamed(name, arguments, tuple(notes))
 
+
+def _numbers(version: str | None) -> tuple[int, ...]:
+    """(1, 3, 1) from 1.3.1; empty if the version is not known."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version or "")
+    return tuple(int(number or 0) for number in found.groups()) if found else ()
+
+
+_BY_VERSION = ("ElasticTransform", "GridDistortion", "OpticalDistortion", "PiecewiseAffine", "RandomGridShuffle")
+"""Transforms that did something else in one version or another, which their translators ask for."""
 
 _FILL = {"value": "fill", "mask_value": "fill_mask"}
 _FILL_VALUE = {"fill_value": "fill", "mask_fill_value": "fill_mask"}
@@ -73,9 +85,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 }
 """Arguments by class that only have another name now."""
 
-_SHOWING_FILL = (
+SHOWING_FILL = (
     "Rotate", "SafeRotate", "ShiftScaleRotate", "ElasticTransform", "GridDistortion", "PadIfNeeded",
-    "OpticalDistortion", "Affine", "Perspective", "CropAndPad",
+    "OpticalDistortion", "Affine", "Perspective", "CropAndPad", "Pad",
 )  # fmt: skip
 """Transforms that show the fill beyond the border of the image."""
 
@@ -182,10 +194,7 @@ def _motion_blur(name: str, arguments: Arguments, notes: list[str], old: bool) -
 
 
 def _elastic(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
-    affine = arguments.pop("alpha_affine", None)
-    if affine:
-        notes.append(f"alpha_affine={affine} is not kept: put an affine step with a small shear before it")
-    if (old or affine is not None) and "noise_distribution" not in arguments:
+    if (old or "alpha_affine" in arguments) and "noise_distribution" not in arguments:
         arguments["noise_distribution"] = "uniform"
     return name
 
@@ -212,13 +221,6 @@ def _gamma(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
-def _optical(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
-    shift = arguments.pop("shift_limit", None)
-    if shift and any(_pair(shift)):
-        notes.append(f"shift_limit={list(_pair(shift))} is not kept: the distortion is centered")
-    return name
-
-
 def _spatter(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     mode = arguments.get("mode")
     if isinstance(mode, list | tuple) and mode:
@@ -236,12 +238,41 @@ def _rain(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     return name
 
 
+def _of_version_1(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+    if old:
+        arguments["_version_1"] = True  # the translator knows what it did otherwise
+    return name
+
+
+def _of_imgaug(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
+    """A transform of imgaug, which early versions had beside their own."""
+    if name == "IAAPiecewiseAffine":
+        arguments["interpolation"] = {0: 0, 1: 1}.get(arguments.pop("order", 1), 2)
+        arguments["fill"] = arguments.pop("cval", 0)
+        arguments["border_mode"] = arguments.pop("mode", "constant")
+        arguments["_version"] = (0, 5)
+        notes.append("masks show the nearest pixel here, and imgaug mixes their values")
+        return _piecewise("PiecewiseAffine", arguments, notes, old)
+    if name == "IAAAdditiveGaussianNoise":
+        scale, mean = _pair(arguments.pop("scale", [2.55, 12.75]), 0.0), arguments.pop("loc", 0)
+        arguments |= {"std_range": [end / 255.0 for end in scale], "mean_range": [mean / 255.0] * 2}
+    return _OF_IMGAUG[name]
+
+
+_OF_IMGAUG: Mapping[str, str] = {
+    "IAAFliplr": "HorizontalFlip", "IAAFlipud": "VerticalFlip", "IAASharpen": "Sharpen", "IAAEmboss": "Emboss",
+    "IAAPiecewiseAffine": "PiecewiseAffine", "IAAAdditiveGaussianNoise": "GaussNoise",
+}  # fmt: skip
+
+
 def _piecewise(name: str, arguments: Arguments, notes: list[str], old: bool) -> str:
     modes = {"constant": 0, "edge": 1, "symmetric": 2, "wrap": 3, "reflect": 4}
     mode = arguments.get("border_mode")
     if isinstance(mode, str):
         arguments["border_mode"] = modes.get(mode, mode)
     arguments.pop("keypoints_threshold", None)
+    if arguments.get("interpolation") == 3 and "_version" in arguments and arguments["_version"] < (1, 4, 19):
+        arguments["interpolation"] = 2  # an order of scikit-image became a constant of OpenCV
     return name
 
 
@@ -276,7 +307,9 @@ _CHANGED: Mapping[str, _Change] = {
     "ImageCompression": _jpeg, "JpegCompression": _jpeg, "RandomBrightness": _brightness,
     "RandomContrast": _brightness, "Cutout": _cutout, "Flip": _flip, "GaussNoise": _gauss_noise,
     "GaussianBlur": _gaussian_blur, "MotionBlur": _motion_blur, "ElasticTransform": _elastic,
-    "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma, "OpticalDistortion": _optical,
+    "Downscale": _downscale, "Solarize": _solarize, "RandomGamma": _gamma,
     "SomeOf": _some_of, "Spatter": _spatter, "RandomRain": _rain, "PiecewiseAffine": _piecewise,
-    "PadIfNeeded": _padded,
+    "PadIfNeeded": _padded, "Perspective": _of_version_1, "Affine": _of_version_1, "ShiftScaleRotate": _of_version_1,
+    "BBoxSafeRandomCrop": _of_version_1, "RandomSizedBBoxSafeCrop": _of_version_1,
+    **dict.fromkeys(_OF_IMGAUG, _of_imgaug),
 }  # fmt: skip

@@ -11,7 +11,6 @@ import numpy as np
 from augreg.importers import torchvision
 from augreg.importers.objects import class_and_attributes, translate_holder
 from augreg.importers.timm_policies import POLICY_TRANSLATORS
-from augreg.importers.torchvision_detection import NO_DETECTION
 from augreg.importers.torchvision_steps import UNSUPPORTED, resize_interpolation
 from augreg.importers.translation import (
     Imported,
@@ -276,7 +275,6 @@ _TRANSLATORS: Mapping[str, Translator] = {
 
 _UNSUPPORTED = {
     **UNSUPPORTED,
-    **NO_DETECTION,
     **dict.fromkeys(
         ("RandomResizedCropToSequence", "ResizeToSequence", "Patchify"), "it makes sequences of patches (NaFlex)"
     ),

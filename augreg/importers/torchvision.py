@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from augreg.importers.objects import class_and_attributes, translate_holder
-from augreg.importers.torchvision_detection import DETECTION_TRANSLATORS, NO_DETECTION
+from augreg.importers.torchvision_detection import DETECTION_TRANSLATORS
 from augreg.importers.torchvision_steps import STEP_TRANSLATORS, UNSUPPORTED, normalized, resize_interpolation
 from augreg.importers.translation import Imported, Parameters, Steps, Translation, Translator, UnsupportedError
 from augreg.steps.fields import brief
@@ -28,7 +28,7 @@ def from_torchvision(transform: Any) -> Imported:
         isinstance(transform, str | type) or not hasattr(transform, "__dict__")
     ):
         raise TypeError(f"expected a transform of torchvision, such as a Compose, got {brief(transform)}")
-    walk = Translation(TRANSLATORS, {**UNSUPPORTED, **NO_DETECTION}, class_and_attributes, translate_holder)
+    walk = Translation(TRANSLATORS, UNSUPPORTED, class_and_attributes, translate_holder)
     return finish(walk, children(transform))
 
 
@@ -96,17 +96,41 @@ def _to_pil(params: Parameters, walk: Translation) -> Steps:
 
 
 def _to_dtype(params: Parameters, walk: Translation) -> Steps:
-    dtype = params.take("dtype")
+    dtype, of_masks = _dtypes(params.values.get("dtype"))
+    params.ignore("dtype")
     scaled = params.take("scale", params.name == "ConvertImageDtype")
+    if of_masks is not None:
+        params.note(f"masks keep their dtype, and become {of_masks} there")
+    if dtype is None:
+        return []
     if "uint8" not in str(dtype) and "float32" not in str(dtype):
         params.note(f"dtype={dtype} is not kept: images are uint8, or float32 once they are normalized")
     if "float" not in str(dtype):
-        return []
+        return _to_bytes_again(params, walk, bool(scaled))
     if walk.unscaled or walk.floats:  # floats stay on their scale
         return []
     steps = _to_tensor(params, walk)
     walk.floats, walk.unscaled = bool(scaled), not scaled
     return steps
+
+
+def _dtypes(value: Any) -> tuple[Any, Any]:
+    """The dtype of images, and that of masks if the two differ; None where it stays."""
+    if not isinstance(value, Mapping):
+        return value, None
+    named = {getattr(key, "__name__", str(key)): dtype for key, dtype in value.items()}
+    others = named.get("others")
+    return named.get("Image", named.get("Tensor", others)), named.get("Mask", others)
+
+
+def _to_bytes_again(params: Parameters, walk: Translation, scaled: bool) -> Steps:
+    """Floats that become bytes are not floats at the end, unless they are normalized."""
+    if walk.normalized or walk.floats != scaled:
+        if walk.floats or walk.unscaled or walk.normalized:
+            params.lose("images are not kept as bytes: they are floats from here on")
+        return []
+    walk.floats = walk.unscaled = False
+    return []
 
 
 # Transforms that come with pretrained weights.

@@ -8,7 +8,7 @@ from typing import Any
 from augreg.importers.torchvision_steps import antialiasing, color_of, resize_interpolation
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, pair
 
-__all__ = ["DETECTION_TRANSLATORS", "NO_DETECTION"]
+__all__ = ["DETECTION_TRANSLATORS"]
 
 _FORMATS = {"XYXY": "xyxy", "XYWH": "xywh", "CXCYWH": "cxcywh"}
 
@@ -82,15 +82,33 @@ def _shortest(params: Parameters, walk: Translation) -> Steps:
     return [{"one_of": {"steps": steps, "test": [steps[sizes.index(max(sizes))]]}}]
 
 
+def _iou_crop(params: Parameters, walk: Translation) -> Steps:
+    """Boxes whose centers are outside become zeros there, which SanitizeBoundingBoxes drops."""
+    scale = [params.take("min_scale", 0.3), params.take("max_scale", 1.0)]
+    ratio = [params.take("min_aspect_ratio", 0.5), params.take("max_aspect_ratio", 2.0)]
+    overlaps = params.take("options", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
+    _targets(walk, centers="drop")
+    arguments = {"overlaps": overlaps, "scale": scale, "ratio": ratio, "tries": params.take("trials", 40)}
+    return [{"iou_crop": arguments}]
+
+
+def _scale_jitter(params: Parameters, walk: Translation) -> Steps:
+    width, height = params.take("target_size")  # theirs divides the first by the width
+    options = {"interpolation": resize_interpolation(params, params.take("interpolation", "bilinear"))}
+    options |= antialiasing(params, walk)
+    return [{"random_scale": {"scale": pair(params.take("scale_range")), "fit": [height, width], **options}}]
+
+
+def _random_resize(params: Parameters, walk: Translation) -> Steps:
+    low, high = params.take("min_size"), params.take("max_size")
+    options = {"interpolation": resize_interpolation(params, params.take("interpolation", "bilinear"))}
+    options |= antialiasing(params, walk)
+    return [{"random_shorter": {"shorter": [low, max(low, high - 1)], **options}}]  # randint never gives the last
+
+
 DETECTION_TRANSLATORS: Mapping[str, Translator] = {
     "SanitizeBoundingBoxes": _sanitize, "ClampBoundingBoxes": _clamp, "ConvertBoundingBoxFormat": _format,
     "RandomPhotometricDistort": _photometric, "RandomZoomOut": _zoom_out, "RandomShortestSize": _shortest,
+    "RandomIoUCrop": _iou_crop, "ScaleJitter": _scale_jitter, "RandomResize": _random_resize,
 }  # fmt: skip
 """The translators by class name."""
-
-NO_DETECTION: Mapping[str, str] = {
-    "RandomIoUCrop": "no step draws a crop by its overlap with boxes; safe_crop keeps all boxes whole, and "
-    "random_resized_crop none",
-    **dict.fromkeys(("ScaleJitter", "RandomResize"), "the size of its result is random"),
-}
-"""Why a spec cannot express some classes."""

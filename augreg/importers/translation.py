@@ -67,6 +67,8 @@ class Parameters:
         self.place = place
         self.lost: list[str] = []
         """What the report says of parameters that are not kept."""
+        self.mask_fill = 0
+        """What masks show where the image shows its fill, in the whole spec."""
         self._values = dict(values)
         self._report = report
         self._unread = [key for key in values if not key.startswith("_")]
@@ -146,6 +148,8 @@ class Translation:
         self.tensors = False  # whether they are tensors, whatever the pipeline is called with
         self.normalized = False
         self.has_rows = False  # whether boxes or keypoints go with the images
+        self.mask_fill = 0  # what masks show where the image shows its fill
+        self.outermost: Mapping[str, Any] = {}  # the parameters of the outermost container
         self.mixing = False  # whether the steps are for the section `batch`
         self.registry = registry or Registry.installed()
         self._translators, self._unsupported = translators, unsupported
@@ -168,6 +172,7 @@ class Translation:
             self.report.append(f"{place}: left out: {error}")
             return []
         params = Parameters(name, values, place, self.report)
+        params.mask_fill = self.mask_fill
         reported, options = len(self.report), copy.deepcopy(self.options)
         steps, why = self._translated(params)
         if why is None:

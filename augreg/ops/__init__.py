@@ -19,5 +19,6 @@ from augreg.ops.erasing import *
 from augreg.ops.geometry import *
 from augreg.ops.noise import *
 from augreg.ops.op import *
+from augreg.ops.remaps import *
 from augreg.ops.scene import *
 from augreg.ops.weather import *

@@ -35,7 +35,10 @@ __all__ = [
     "vertical_flip",
 ]
 
-Sampling: TypeAlias = Literal["nearest", "bilinear"]
+Sampling: TypeAlias = Interpolation
+Field: TypeAlias = Literal[
+    "elastic", "elastic_normal", "waves", "grid", "bands", "nodes", "lens", "camera", "fisheye", "tiles"
+]
 
 
 class Move(Op, frozen=True, eq=False):
@@ -92,7 +95,8 @@ class Resize(Op, frozen=True, eq=False):
     """Scale to a size. With `antialias` the kernel widens when shrinking, so that every input pixel contributes.
 
     `nearest` takes the pixel at the center of each pixel of the result, `nearest_floor` the one at its top left
-    corner, as OpenCV does.
+    corner, as OpenCV does, and `area` the mean of the area that it covers. `lanczos4` is OpenCV's Lanczos kernel,
+    eight pixels wide and never antialiased.
     """
 
     height: int
@@ -183,10 +187,11 @@ class Remap(Op, frozen=True, eq=False):
 
     The field is a function of the numbers, the key and the image's size; `backends/displacement.py` has the
     formulas. `elastic` (alpha, sigma): uniform noise smoothed by a Gaussian; `grid` (rows, columns, limit): the
-    inner nodes of a grid displaced; `lens` (k): the radius r becomes r (1 + k r^2), where r is 1 at the corners.
+    inner nodes of a grid displaced; `lens` (k): the radius r becomes r (1 + k r^2), where r is 1 at the corners. The
+    others are those of the functions in `remaps.py`.
     """
 
-    field: Literal["elastic", "elastic_normal", "grid", "lens"]
+    field: Field
     numbers: tuple[float, ...]
     key: int = 0
     interpolation: Sampling = "bilinear"
@@ -242,7 +247,7 @@ def _padded(top: int, bottom: int, left: int, right: int) -> str:
 def resize(
     height: int, width: int, interpolation: ResizeInterpolation = "bilinear", antialias: bool = True
 ) -> Resize:
-    """Scale to a size; `lanczos` is always antialiased."""
+    """Scale to a size; `lanczos` and `area` are always antialiased."""
     return Resize(height, width, interpolation, antialias, label=("resize to {}x{}".format, height, width))
 
 
@@ -321,6 +326,11 @@ def perspective(
 def cornered(name: str, *corners: tuple[float, float]) -> str:
     """What a perspective of this name does that moves the corners to these points, or these points to the corners."""
     return f"{name} " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in corners)
+
+
+def moved_points(*moves: tuple[float, float]) -> str:
+    """What an affine map does that moves three points by these distances along x and y."""
+    return "move three points by " + " ".join(f"({x:.0f}, {y:.0f})" for x, y in moves)
 
 
 def elastic(

@@ -19,7 +19,9 @@ __all__ = [
 ]
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
-ResizeInterpolation: TypeAlias = Literal["nearest", "nearest_floor", "bilinear", "bicubic", "lanczos"]
+ResizeInterpolation: TypeAlias = Literal[
+    "nearest", "nearest_floor", "bilinear", "bicubic", "lanczos", "lanczos4", "area"
+]
 PadMode: TypeAlias = Literal["constant", "edge", "reflect", "symmetric", "wrap"]
 Label: TypeAlias = str | tuple[Any, ...]
 """A text, or a function and its arguments, which returns it."""

@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from augreg.pipeline import Pipeline
+from augreg.spec.one_view import check_one_view
 
 __all__ = ["Task"]
 
@@ -90,6 +91,7 @@ class Task:
             raise TypeError(f"frozen: expected a tuple of patterns, got {self.frozen!r}: write ({self.frozen!r},)")
         if self.spec is not None and not isinstance(self.spec, Pipeline):
             object.__setattr__(self, "spec", Pipeline.from_spec(self.spec))
+        check_one_view(self.spec, "a task of the recipe")
 
     @property
     def pipe(self) -> Pipeline | None:

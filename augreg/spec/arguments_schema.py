@@ -154,8 +154,8 @@ def _short_forms(hint: Any, short: Shorthand, scheduled: bool) -> list[Schema]:
     """The schemas of the short forms of an annotation, found by trying numbers and the known names."""
     reader = getattr(short.expand, "func", short.expand)
     if reader.__module__ != "augreg.steps.fields":  # a notation that only its own code reads
-        names = typing.get_args(getattr(hint, "__origin__", None))[:1] == (str,)  # a list of them is the long form
-        return [{"type": "string"}] if names else [{"type": ["string", "array"]}]
+        named = any(typing.get_args(getattr(part, "__origin__", None)) == (str, ...) for part in _parts(hint))
+        return [{"type": "string"}, {"type": "array", "items": {"type": "string"}} if named else {"type": "array"}]
     forms: list[Schema] = []
     if _reads(hint, 0.5) or _reads(hint, 2):
         repeats = not _reads(hint, 2) or all(item == 2 for item in convert_one(hint, 2))
@@ -167,6 +167,11 @@ def _short_forms(hint: Any, short: Shorthand, scheduled: bool) -> list[Schema]:
     if words:
         forms.append({"enum": words})
     return forms
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The annotation, and those that it is a union of."""
+    return hint, *(typing.get_args(hint) if getattr(hint, "__metadata__", None) is None else ())
 
 
 def _selectors() -> list[Schema]:

@@ -35,6 +35,7 @@ _OPTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("regularization", "regularizers", "regularizer", "layers", "network"), "model"),
     **dict.fromkeys(("criterion", "losses", "penalties"), "loss"),
     **dict.fromkeys(("bboxparams", "keypointparams", "additionaltargets", "boxes", "keypoints", "masks"), "targets"),
+    **dict.fromkeys(("multiview", "multicrop", "multicrops", "crops", "namedviews"), "views"),
     **dict.fromkeys(("numclasses", "nclasses"), "classes"),
     **dict.fromkeys(("mode", "colormode", "colorspace"), "channels"),
     **dict.fromkeys(("returntensors", "totensor"), "output"),

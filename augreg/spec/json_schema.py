@@ -16,6 +16,7 @@ from dataclasses import fields
 from typing import Any
 
 from augreg.errors import AugregError
+from augreg.named_views.declared import PatchMasking
 from augreg.spec.arguments_schema import (
     SCHEDULE,
     Schema,
@@ -63,10 +64,15 @@ def schema(transforms: Mapping[str, Any], draft: str = "2020-12", address: str =
         "title": "augreg spec",
         "description": "A pipeline of augreg: a mapping of options and sections, or the list of image steps alone.",
         "type": ["object", "array"],
-        "properties": {"$schema": {"type": "string", "description": _ABOUT_SCHEMA}, **sections, **options},
+        "properties": {
+            "$schema": {"type": "string", "description": _ABOUT_SCHEMA},
+            **sections,
+            "views": _views(),
+            **options,
+        },
         "additionalProperties": False,
         "if": {"type": "object"},
-        "then": {"anyOf": [{"required": [name]} for name in SECTIONS]},
+        "then": {"anyOf": [{"required": [name]} for name in (*SECTIONS, "views")]},
         "items": _ref("image.step"),
         "$defs": definitions,
     }
@@ -86,6 +92,40 @@ def _key(name: str, section: str) -> str:
 
 def _steps(section: str) -> Schema:
     return {"title": f"{section} steps", "type": ["array", "null"], "items": _ref(f"{section}.step")}
+
+
+def _views() -> Schema:
+    """The section `views`: a mapping of names to views, each with its steps, or the list of these alone."""
+    of_view: Schema = {"title": "a view", "type": ["string", "null"], "minLength": 1}
+    steps = _steps("image")
+    patches = mapping(PatchMasking)
+    side = patches["properties"]["size"]
+    given = {**patches, "type": "object", "required": ["size"]}
+    view: Schema = {
+        "title": "view",
+        "type": ["object", "array", "null"],
+        "properties": {
+            "steps": {**steps, "description": "Its steps, after those of `image`."},
+            "count": {
+                "title": "count", "type": ["integer", "null"], "minimum": 1, "maximum": 256,
+                "description": "How many of them there are, numbered from 1: `global_1`.",
+            },
+            "geometry": {**of_view, "description": "The view whose steps that move pixels come first, as drawn."},
+            "draws": {**of_view, "description": "The view whose numbers steps of the same name draw."},
+            "patches": {
+                "title": "patches", "anyOf": [given, side, {"type": "null"}],
+                "description": "Which patches are masked.",
+            },
+        },
+        "additionalProperties": False,
+        "items": _ref("image.step"),
+    }  # fmt: skip
+    about = "Several views of one image, by name: the steps of `image`, then their own."
+    names = {"pattern": "^[A-Za-z][A-Za-z0-9_]{0,63}$", "not": {"const": "image"}}
+    return {
+        "title": "views", "type": ["object", "null"], "description": about, "propertyNames": names,
+        "additionalProperties": view,
+    }  # fmt: skip
 
 
 def _any_step(transforms: Mapping[str, Any], section: str) -> Schema:

@@ -1,4 +1,4 @@
-"""What a spec contains: its options, and a section of steps each for images, batches, models and losses."""
+"""What a spec contains: its options, a section of steps each for images, batches, models and losses, and views."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from augreg.named_views.declared import Group
 from augreg.steps.declare import Section
 from augreg.steps.step import Step
 from augreg.targets.conventions import Targets
@@ -32,14 +33,21 @@ class Options:
     classes: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     max_pixels: Annotated[int, Meta(ge=1, le=2**48)] = 2**27
     decode: Literal["exact", "scaled"] = "exact"
+    layout: Literal["chw", "hwc"] = "chw"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec after parsing: its options, and the steps of its sections."""
+    """A spec after parsing: its options, the steps of its sections, and its named views."""
 
     options: Options
     image: tuple[Step, ...] = ()
     batch: tuple[Step, ...] = ()
     model: tuple[Step, ...] = ()
     loss: tuple[Step, ...] = ()
+    views: tuple[Group, ...] = ()
+
+    @property
+    def image_steps(self) -> tuple[Step, ...]:
+        """The steps of `image`, and those of all views."""
+        return (*self.image, *(step for group in self.views for step in group.steps))

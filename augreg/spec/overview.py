@@ -20,7 +20,11 @@ _LONGEST = 200  # characters of an argument
 
 def overview(spec: Spec, title: str, fingerprint: str) -> str:
     """HTML with the steps of all sections, and below them the options that differ from their defaults."""
-    rows = (row for section in SECTIONS for row in _rows(getattr(spec, section), section))
+    rows = [row for section in SECTIONS for row in _rows(getattr(spec, section), section)]
+    for group in spec.views:
+        shown = [("geometry", group.geometry), ("draws", group.draws), ("patches", plain(group.patches))]
+        said = ", ".join(_written(name, value) for name, value in shown if value is not None)
+        rows += [(f"view {', '.join(group.names)}", "", said), *_rows(group.steps, "")]
     options = [(field.name, getattr(spec.options, field.name), field.default) for field in fields(Options)]
     changed = [_written(name, plain(value)) for name, value, default in options if value != default]
     notes = [", ".join(changed)] if changed else []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,11 +18,13 @@ from msgspec import Meta
 
 from augreg import lazy
 from augreg.errors import AugregError, PluginError, Problem, SpecError
+from augreg.named_views.declared import Group
 from augreg.registry.registry import Registry
 from augreg.spec.files import read
 from augreg.spec.locations import path_of, with_lines
 from augreg.spec.normalized import normalize_problems
 from augreg.spec.options import BACKENDS, SECTIONS, Options, Spec
+from augreg.spec.views_section import check_groups, read_groups
 from augreg.steps import schedules
 from augreg.steps.declare import RULES, Section, TransformInfo
 from augreg.steps.fields import Probability, brief, convert, convert_one, hints, nearest, split_error
@@ -111,6 +113,7 @@ class _Parser:
         sections: dict[str, tuple[Step, ...]] = {}
         known = [field.name for field in fields(Options)]
         backends = tuple(dict.fromkeys((*BACKENDS, *self.registry.backends)))
+        groups: tuple[Group, ...] = ()
         hints_of_keys = ""
         for key, value in source.items():
             if key == "targets":
@@ -128,22 +131,29 @@ class _Parser:
             elif key in SECTIONS:
                 self.section = key
                 sections[key] = self.steps(value, (key,), (key,))
+            elif key == "views":
+                self.section = "image"
+                groups = read_groups(value, self)
             elif key == "$schema":  # for editors
                 if not isinstance(value, str):
                     self.fail((key,), f"expected the address of a JSON Schema, got {brief(value)}")
             else:
-                hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS])
+                hint = corrections.for_option(key, value, self.registry, [*known, *SECTIONS, "views"])
                 hints_of_keys += hint
                 self.fail((key,), f"a spec has no option or section {brief(key)}{hint}")
-        if not any(key in source or repr(key) in hints_of_keys for key in SECTIONS):
+        if not any(key in source or repr(key) in hints_of_keys for key in (*SECTIONS, "views")):
             self.fail((), "a spec needs a section: give 'image', a list of steps")
         for place, message in normalize_problems(sections.get("image", ())):
             whole = place == ("image",)  # that the sides differ; a step with a problem may be what normalizes
             if not (self.problems if whole else any(other == place for other, _ in self.problems)):
                 self.fail(place, message)
+        check_groups(groups, sections, self)
         if not self.problems:
-            sections["image"] = self.resolve_test_steps(sections.get("image", ()))
-        return Spec(Options(**options), **sections)
+            sections["image"] = self.resolve_test_steps(sections.get("image", ()), ("image",))
+            places = [("views", group.name, "steps") for group in groups]
+            tested = [self.resolve_test_steps(group.steps, at) for group, at in zip(groups, places, strict=True)]
+            groups = tuple(replace(group, steps=steps) for group, steps in zip(groups, tested, strict=True))
+        return Spec(Options(**options), **sections, views=groups)
 
     def targets(self, value: Any) -> Targets:
         """The conventions of a spec for boxes, keypoints and masks."""
@@ -355,13 +365,13 @@ class _Parser:
                 return None
         return self.steps([value] if isinstance(value, str | Mapping) else value, location, shown)
 
-    def resolve_test_steps(self, image: tuple[Step, ...]) -> tuple[Step, ...]:
+    def resolve_test_steps(self, image: tuple[Step, ...], place: Location) -> tuple[Step, ...]:
         """The steps with the `test` of containers written out; this needs NumPy, so only specs that need it do it."""
         if not any(map(_test_side_to_check, image)):
             return image
         from augreg.spec.test_rules import resolve_test_steps
 
-        resolved, problems = resolve_test_steps(image, ("image",))
+        resolved, problems = resolve_test_steps(image, place)
         for location, message in problems:
             self.fail(location, message)
         return resolved

@@ -20,9 +20,10 @@ class LeavesOut(PydanticField):
         """The same pipeline less one step, of any section; all other steps draw the same numbers as before.
 
         `step` is its path, such as `rotate#0` or `one_of#0/invert#0`, its name if only one step has it, or the `Step`
-        itself. Where the draws of others depend on it, it stays with `p: 0`: before another step of its name, and in
-        a container that draws. Raises ValueError if there is no such step, and SpecError if the rest is no valid
-        spec, for example because the size of the test image is no longer certain.
+        itself; a step of views is `views/global/rotate#0`. Where the draws of others depend on it, it stays with
+        `p: 0`: before another step of its name, and in a container that draws. Raises ValueError if there is no such
+        step, and SpecError if the rest is no valid spec, for example because the size of the test image is no longer
+        certain.
         """
         pipe: Any = self
         data = self.to_spec()
@@ -30,6 +31,11 @@ class LeavesOut(PydanticField):
             place
             for section in SECTIONS
             for place in _places(getattr(pipe.spec, section), data.get(section, []), section in ("image", "batch"))
+        ]
+        places += [
+            place
+            for group in pipe.spec.views
+            for place in _places(group.steps, data["views"][group.name]["steps"], True)
         ]
         _leave_out(_the_one(step, places))
         return type(self).from_spec(data, pipe.registry)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from augreg import lazy
+from augreg.named_views.declared import Group
 from augreg.registry.foreign import Call
 from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS, Options, Spec
@@ -21,7 +22,7 @@ json = lazy.module("json")
 
 # Options that are written only if they are not the default: specs from before they existed keep their fingerprints.
 # A step names such arguments in `later`.
-_LATER = ("targets", "classes", "max_pixels", "decode")
+_LATER = ("targets", "classes", "max_pixels", "decode", "layout")
 
 
 def unparse(spec: Spec) -> dict[str, Any]:
@@ -34,7 +35,20 @@ def unparse(spec: Spec) -> dict[str, Any]:
     if "targets" in options:
         options["targets"] = spec.options.targets.written(options["targets"])
     sections = {name: [_unparse_step(step) for step in getattr(spec, name)] for name in SECTIONS}
-    return {**options, **{name: steps for name, steps in sections.items() if steps or name == "image"}}
+    data: dict[str, Any] = {**options}
+    data.update((name, steps) for name, steps in sections.items() if steps or name == "image")
+    if spec.views:
+        data["views"] = {group.name: _unparse_group(group) for group in spec.views}
+    return data
+
+
+def _unparse_group(group: Group) -> dict[str, Any]:
+    """The plain data of an entry of `views`; what it does not say is left out."""
+    said = {name: plain(getattr(group, name)) for name in ("count", "geometry", "draws", "patches")}
+    return {
+        "steps": [_unparse_step(step) for step in group.steps],
+        **{name: value for name, value in said.items() if value is not None},
+    }
 
 
 def _unparse_step(step: Step) -> dict[str, Any]:
@@ -60,7 +74,13 @@ def _unparse_step(step: Step) -> dict[str, Any]:
 
 def classes(spec: Spec, sections: Iterable[str] = SECTIONS) -> dict[str, type]:
     """The classes of all steps of these sections, by the names that the spec has for them."""
-    return _classes(step for section in sections for step in getattr(spec, section))
+    return _classes(step for section in sections for step in _steps(spec, section))
+
+
+def _steps(spec: Spec, section: str) -> tuple[Step, ...]:
+    """The steps of a section, with those of the views for `image`."""
+    steps: tuple[Step, ...] = spec.image_steps if section == "image" else getattr(spec, section)
+    return steps
 
 
 def _classes(steps: Iterable[Step]) -> dict[str, type]:

@@ -29,6 +29,7 @@ _BRIGHTNESS: Final = "did you mean 'color_jitter', with brightness and contrast?
 _JPEG: Final = "did you mean 'jpeg'?"
 _TURN: Final = "did you mean 'rotate'?"
 _MIXED: Final = "did you mean 'mixup' or 'cutmix', in the section `batch`?"
+_COPIED: Final = "did you mean 'copy_paste', in the section `batch`?"
 _WEIGHTS: Final = "no step does this: augreg.from_torchvision(weights) makes a spec of a model's transforms"
 _STEP: Final = "a step is a mapping of its name to its arguments, such as `rotate: {degrees: 10}`"
 
@@ -47,7 +48,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "vflip": "did you mean 'vertical_flip'?", "flipud": "did you mean 'vertical_flip'?",
     "flip": "did you mean 'horizontal_flip' or 'vertical_flip'?",
     "squaresymmetry": "did you mean 'd4'?",
-    "randomrotation": _TURN, "saferotate": _TURN, "randomrotate90": "did you mean 'rot90'?",
+    "randomrotation": _TURN, "randomrotate90": "did you mean 'rot90'?",
     "shiftscalerotate": "did you mean 'affine', with degrees, translate and scale?",
     "zoom": "did you mean 'affine', with scale, or 'random_resized_crop'?",
     "randomzoomout": "did you mean 'zoom_out'?",
@@ -58,11 +59,12 @@ _STEPS: Final[Mapping[str, str]] = {
     "crop": "did you mean 'random_crop', 'center_crop' or 'crop_box'?",
     "randomresizedcropandinterpolation": "did you mean 'random_resized_crop'?",
     "rrc": "did you mean 'random_resized_crop'?", "randomsizedbboxsafecrop": "did you mean 'crop_around_boxes'?",
-    "bboxsaferandomcrop": "did you mean 'crop_around_boxes'?", "randomioucrop": "did you mean 'safe_crop'?",
+    "bboxsaferandomcrop": "did you mean 'crop_around_boxes'?", "randomioucrop": "did you mean 'iou_crop'?",
     "smallestmaxsize": "did you mean 'resize', with shorter?", "scale": "did you mean 'resize'?",
     "randomshortestsize": "did you mean 'resize', with shorter? Its size is fixed",
-    "scalejitter": "did you mean 'random_resized_crop'? The size of its result is fixed",
-    "randomresize": "did you mean 'random_resized_crop'? The size of its result is fixed",
+    "scalejitter": "did you mean 'random_scale', with fit?", "randomresize": "did you mean 'random_shorter'?",
+    "cropandpad": "did you mean 'move_edges' or 'crop_or_pad'?",
+    "randomcropfromborders": "did you mean 'crop_edges'?",
     "padifneeded": "did you mean 'pad_to'?",
     "randomcroporpad": "did you mean 'crop_or_pad', with position: random?",
     "centercroporpad": "did you mean 'crop_or_pad'?", "trimborder": "did you mean 'crop_border'?",
@@ -91,6 +93,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "maskdropout": "did you mean 'random_erasing'?", "xymasking": "did you mean 'random_erasing'?",
     "autoaugmentpolicy": "did you mean 'auto_augment'?", "aa": _TIMM, "timm": _TIMM,
     "trivialaugment": "did you mean 'trivial_augment_wide'?", "ta": "did you mean 'trivial_augment_wide'?",
+    "simplecopypaste": _COPIED, "instancecopypaste": _COPIED, "pasteinstances": _COPIED,
     "mixupcutmix": _MIXED, "randommixup": _MIXED, "randomcutmix": _MIXED, "fastcollatemixup": _MIXED,
     "sanitizeboundingboxes": "no step does this: `targets: {min_visible: 0.1, min_area: 1}` drops boxes",
     "clampboundingboxes": "no step does this: boxes are always clipped to the image",
@@ -166,9 +169,10 @@ VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "np": ("numpy",), "array": ("numpy",), "coco": ("xywh",), "pascalvoc": ("xyxy",), "voc": ("xyxy",),
     "yolo": ("cxcywh_normalized",), "albumentations": ("xyxy_normalized",), "cxcywhn": ("cxcywh_normalized",),
     "linear": ("bilinear",), "interlinear": ("bilinear",), "cubic": ("bicubic",), "intercubic": ("bicubic",),
-    "lanczos": ("lanczos", "bicubic"), "area": ("bilinear",), "zeros": ("constant",), "zero": ("constant",),
-    "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",), "reflect101": ("reflect",),
-    "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",), "segmentation": ("mask",),
+    "lanczos": ("lanczos", "bicubic"), "interarea": ("area", "bilinear"), "zeros": ("constant",),
+    "zero": ("constant",), "replicate": ("edge",), "border": ("edge",), "reflection": ("reflect",),
+    "reflect101": ("reflect",), "l": ("gray",), "grayscale": ("gray",), "grey": ("gray",), "bgr": ("rgb",),
+    "segmentation": ("mask",),
     "ignore": ("other",), "depth": ("other",), "xywhr": ("cxcywhr",), "rbox": ("cxcywhr",),
     "obb": ("xyxyxyxy", "cxcywhr"), "quad": ("xyxyxyxy",),
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -117,9 +118,11 @@ def example(cls: Any, key: str) -> str:
 
 def check_inside(hint: Any, value: Any, convert: Callable[[Any, Any], Any]) -> None:
     """Raise ValueError for the first key or value in a mapping that `convert` refuses; its path names the key."""
-    bare = hint.__origin__ if hasattr(hint, "__metadata__") else hint
     if not isinstance(value, Mapping):
         return
+    parts = typing.get_args(hint) if typing.get_origin(hint) is types.UnionType else ()
+    hint = next((part for part in parts if typing.get_origin(part) is dict), hint)
+    bare = hint.__origin__ if hasattr(hint, "__metadata__") else hint
     if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
         known = typing.get_type_hints(bare, include_extras=True)
         for key in value:

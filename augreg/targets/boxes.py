@@ -8,16 +8,19 @@ direction the rectangle around the polygon lies.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, edge_points, measured, without
+from augreg.targets.polygons import clipped, edge_points, in_tiles, measured, split, without
+from augreg.targets.seen import seen_edges, seen_polygons
 
 __all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
 
@@ -117,23 +120,42 @@ class BoxSet:
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
         away = ((high <= 0.0) | (low >= ends) | (over[:, None] & ((high <= NEAR) | (low >= ends - NEAR)))).any(axis=1)
+        if self._targets.centers == "drop":
+            center = (low + high) / 2.0
+            away |= ((center <= 0.0) | (center >= ends)).any(axis=1)
         inside = np.repeat(~over, counts)[:, None]
-        moved = np.split(np.where(inside, np.clip(points, 0.0, ends), points), np.cumsum(counts)[:-1])
+        moved = split(np.where(inside, np.clip(points, 0.0, ends), points), counts)
         left = np.where(away, 0.0, whole)
-        for place in np.flatnonzero(over & ~away):
-            moved[place] = clipped(moved[place], size)
-            left[place] = measured(moved[place], np.array([len(moved[place])]))[2][0] if len(moved[place]) else 0.0
+        cut = np.flatnonzero(over & ~away)
+        if len(cut):
+            rest, numbers = clipped(np.concatenate([moved[place] for place in cut]), counts[cut], size)
+            for place, polygon in zip(cut.tolist(), split(rest, numbers), strict=True):
+                moved[place] = polygon
+            left[cut] = 0.0
+            left[cut[numbers > 0]] = measured(rest, numbers[numbers > 0])[2] if len(rest) else ()
         there = np.flatnonzero(left > 0.0)
         self._polygons = [moved[place] for place in there]
         self._visible = self._visible[there] * np.minimum(left[there] / whole[there], 1.0)
         self._slack, self.kept = self._slack[there], self.kept[there]
         if self._uncovered is not None:
             pieces = [self._uncovered[place] for place in there]
-            self._uncovered = [[clipped(one, size) for one in _moved(each, forward, bends)] for each in pieces]
+            self._uncovered = [_moved(each, forward, bends, size) for each in pieces]
         if self._oriented is not None:
             self._oriented = corners[there]
             if over[there].any():
                 self._oriented = np.where(over[there][:, None, None], self._around(), self._oriented)
+
+    def move_tiles(self, cut: Sequence[Tile]) -> None:
+        """Move the parts of the polygons in each tile; one that has several parts becomes the box around them."""
+        self._count_holes()
+        for place, polygon in enumerate(self._polygons):
+            parts = in_tiles(polygon, cut)
+            points = np.concatenate(parts or [polygon])
+            if len(parts) > 1:
+                points = _corners(np.concatenate((points.min(axis=0), points.max(axis=0)))[None])[0]
+            self._polygons[place] = points
+            if self._oriented is not None:
+                self._oriented[place] = oriented.around(points, np.array([len(points)]), self._oriented[[place]])[0]
 
     def hide(self, low: tuple[float, float], high: tuple[float, float]) -> None:
         """Count what is painted over between two corners (x, y) as not visible, if the spec says so."""
@@ -151,6 +173,60 @@ class BoxSet:
             self._uncovered = [self._uncovered[place] for place in there]
         if self._oriented is not None:
             self._oriented = self._oriented[there]
+
+    def pasted(self, forward: Callable[[Points], Points], cells: Points, numbers: NDArray[np.intp]) -> Self:
+        """Those of these numbers that another image shows, moved there by `forward`, which scales and shifts.
+
+        It shows what lies in its `cells`, n x 4: x1, y1, x2, y2 of rectangles of which no two overlap.
+        """
+        found = copy.copy(self)
+        places = np.flatnonzero(np.isin(self.kept, numbers))
+        corners = _corners(self.edges[places]) if self._oriented is None else self._oriented[places]
+        corners = forward(corners.reshape(-1, 2)).reshape(-1, 4, 2)
+        if self._oriented is None:
+            edges, part = seen_edges(corners[:, [0, 2]].reshape(-1, 4), cells)
+            polygons = list(_corners(edges))
+        else:
+            polygons, part = seen_polygons([forward(self._polygons[place]) for place in places], cells)
+        there = np.flatnonzero(part > 0.0)
+        slack = np.minimum((NEAR / np.maximum(oriented.sides(corners), NEAR)).sum(axis=1), 0.01)
+        found.kept, found._polygons = self.kept[places[there]], [polygons[place] for place in there]
+        found._visible = self._visible[places[there]] * part[there]
+        found._slack = np.maximum(self._slack[places], slack)[there]
+        if self._oriented is not None:
+            found._oriented = corners[there]
+            cut = part[there] < 1.0 - 1e-9
+            if cut.any():
+                found._oriented = np.where(cut[:, None, None], found._around(), found._oriented)
+        return found
+
+    def joined(self, others: Sequence[BoxSet]) -> Self:
+        """All boxes of others as the boxes of one sample, in the form of these; they are numbered in order."""
+        found = copy.copy(self)
+        found._polygons = [polygon for other in others for polygon in other._polygons]
+        found._visible = np.concatenate([np.zeros(0), *(other._visible for other in others)])
+        found._slack = np.concatenate([np.zeros(0), *(other._slack for other in others)])
+        if self._oriented is not None:
+            corners = [other._oriented for other in others if other._oriented is not None]
+            found._oriented = np.concatenate([np.zeros((0, 4, 2)), *corners])
+        found.count = len(found._polygons)
+        found.kept = np.arange(found.count)
+        return found
+
+    def drop_hidden(self) -> None:
+        """Drop the boxes of which less is seen than the spec's `min_visible`, or which are too small."""
+        gone = np.zeros(self.count, bool)
+        gone[self.kept[~self._are_visible()]] = True
+        self.drop(gone)
+
+    def cover(self, part: NDArray[np.float64]) -> None:
+        """Multiply the visible fractions of the boxes that are left, in order."""
+        self._visible = self._visible * part
+
+    @property
+    def like(self) -> rows.Like:
+        """The form of the numbers."""
+        return self._like
 
     def draw_around(self, shown: Sequence[NDArray[np.bool_]]) -> None:
         """Draw the boxes around where their objects show, height x width for each that came in; if it shows."""
@@ -207,14 +283,20 @@ class BoxSet:
         else:
             extent = oriented.extent(rounded)
         self._count_holes()
-        enough = (self._visible + self._slack >= self._targets.min_visible) & self._are_large()
-        good = enough & (extent > 0.0).all(axis=1)
+        good = self._are_visible() & (extent > 0.0).all(axis=1)
         self.kept = self.kept[good]
         found = boxes[good].reshape(-1, 4, 2) if self._paired else boxes[good]
         return rows.write(found, self._like, output)
 
+    def _are_visible(self) -> NDArray[np.bool_]:
+        """Whether enough of the boxes is seen."""
+        found: NDArray[np.bool_] = self._visible + self._slack >= self._targets.min_visible
+        return found & self._are_large()
+
     def _are_large(self) -> NDArray[np.bool_]:
         """Whether the boxes have the sides and the area, in pixels, that the spec asks for."""
+        if not (self._targets.min_width or self._targets.min_height or self._targets.min_area):
+            return np.ones(len(self._polygons), bool)
         edges = self.edges
         sides = edges[:, 2:] - edges[:, :2] if self._oriented is None else oriented.sides(self._around())
         width, height = (sides + NEAR).T
@@ -257,14 +339,14 @@ def _on_the_border(numbers: Points, dtype: np.dtype[Any], size: Size) -> Points:
     return np.where(beyond, np.clip(numbers, 0.0, ends), numbers)
 
 
-def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: bool) -> list[Points]:
-    """Polygons after an op, with points along their edges if it bends straight lines."""
+def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: bool, size: Size) -> list[Points]:
+    """Polygons after an op, clipped to the image, with points along their edges if it bends straight lines."""
     if not polygons:
         return []
     points, counts = np.concatenate(polygons), np.array([len(polygon) for polygon in polygons])
     if bends:
         points, counts = edge_points(points, counts)
-    return np.split(forward(points), np.cumsum(counts)[:-1])
+    return split(*clipped(forward(points), counts, size))
 
 
 def _area(polygons: list[Points]) -> float:

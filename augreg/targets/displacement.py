@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import Backend
+from augreg.backends import Backend, tiles
 from augreg.backends.displacement import sources
 from augreg.ops import Filter, Remap
 from augreg.targets.folds import shown_at
@@ -30,6 +30,8 @@ _NEAR: Final = 1e-4
 
 def source_of(op: Remap, size: tuple[int, int], engine: Backend) -> Callable[[Points], Points]:
     """A function from points of the remapped image to where it reads them, the inverse of `invert_displacement`."""
+    if op.field == "tiles":
+        return lambda points: tiles.moved(op, size, points, back=True)
     shifts = _shifts(op, size, engine)
     return lambda points: points + _between(shifts, points)[0]
 
@@ -40,6 +42,8 @@ def invert_displacement(op: Remap, size: tuple[int, int], engine: Backend) -> Ca
     It is exact to a ten-thousandth of a pixel. Where the field folds, several places show a point, and it is one of
     them. The displacement at the edge is continued outside, so a point that no pixel shows ends up outside the image.
     """
+    if op.field == "tiles":
+        return lambda points: tiles.moved(op, size, points)
     shifts = _shifts(op, size, engine)
 
     def invert(points: Points) -> Points:

@@ -6,6 +6,7 @@ at (0.5, 0.5).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,8 +32,12 @@ class Keypoints:
     With three axes, instances x points x 2 or 3, the points of an instance stay together, and go with its box.
     """
 
-    def __init__(self, value: Any, names: Any, key: str, targets: Targets, size: Size) -> None:
-        """Read them; `names` is what the sample gives as `keypoint_names`, or None. Raises ImageError."""
+    def __init__(self, value: Any, names: Any, key: str, targets: Targets, size: Size, labeled: bool = False) -> None:
+        """Read them; `names` is what the sample gives as `keypoint_names`, or None.
+
+        Without names their numbers are exchanged that the spec pairs, unless they are `labeled` by other entries.
+        Raises ImageError.
+        """
         self._targets = targets
         self._mapping = value if isinstance(value, Mapping) else None
         self.instances: int | None = None
@@ -56,22 +61,36 @@ class Keypoints:
             raise ImageError(
                 f"sample['keypoint_names']: expected a list of {self._named} names, one for each point, got {names!r}"
             )
+        self.by_place = names is None and not labeled and bool(targets.points) and len(self._rows) > 0
+        """Whether the numbers of the points are exchanged, as they have no names."""
+        self.count = len(self._rows)
+        if self.by_place and max(targets.points) >= self._named:
+            pair = max(targets.points), targets.points[max(targets.points)]
+            raise ImageError(
+                f"{key}: the spec swaps the points {min(pair)} and {max(pair)}, and there are {self._named} points; "
+                "count them from 0, or pair those of keypoints under `targets: {swap_keypoints: ..}`"
+            )
+        if self.by_place and self.instances is None and targets.keypoints == "drop":
+            raise ImageError(
+                f"{key}: the spec drops points and swaps them by their numbers, which others then have; give the "
+                "numbers as `keypoint_names`"
+            )
         if self.instances is not None and self._rows.shape[1] == 2 and targets.keypoints == "drop":
             raise ImageError(
                 f"{key}: the points of an instance stay together, so none can be dropped; give them a visibility, "
                 "n x k x 3, which becomes 0, or say `keypoints: keep` under `targets` in the spec"
             )
-        if targets.swap and names is None and len(self._rows):
+        if targets.partners and not self.by_place and not labeled and names is None and len(self._rows):
             raise ImageError(
                 f"{key}: the spec swaps names in a mirrored image, and these points have none; give "
                 "`keypoint_names`, or the points as a mapping from names"
             )
-        self._names = (
-            None
-            if names is None
-            else [str(name) for name in names] * (1 if self.instances is None else self.instances)
-        )
+        each_name = range(self._named) if self.by_place else None if names is None else map(_name, rows.listed(names))
+        self._names = None if each_name is None else [*each_name] * (1 if self.instances is None else self.instances)
         self._given_names = names
+        self._partners: Mapping[Any, Any] = {**targets.partners, **targets.points}
+        self.taken: list[int] = []
+        """The numbers among the points that came in of those that `write` returned, if they are on their own."""
         self._inside = np.ones(len(self._rows), bool)
         self._order = np.arange(len(self._rows))
         self.move(lambda points: points, size)
@@ -86,10 +105,10 @@ class Keypoints:
 
     def mirror(self) -> None:
         """Exchange the names that the spec pairs. Where the set of names stays the same, so does their order."""
-        if self._names is None or not self._targets.swap:
+        if self._names is None or not self._partners:
             return
-        before, after = self._names, exchanged(self._names, self._targets.partners)
-        if sorted(before) == sorted(after):  # the k-th point of a name takes the place of the k-th before
+        before, after = self._names, [self._partners.get(name, name) for name in self._names]
+        if Counter(before) == Counter(after):  # the k-th point of a name takes the place of the k-th before
             places = {name: iter([k for k, other in enumerate(after) if other == name]) for name in set(after)}
             self._order = self._order[[next(places[name]) for name in before]]
         else:
@@ -113,6 +132,7 @@ class Keypoints:
         keep = np.flatnonzero(inside) if self._targets.keypoints == "drop" else np.arange(len(found))
         if kept is not None:
             keep = keep[np.isin(keep, kept)]
+        self.taken = self._order[keep].tolist()
         if self._mapping is None:
             names = None if self._given_names is None else self._written_names(keep.tolist())
             return rows.write(found[keep], self._likes[0], output), names
@@ -127,9 +147,17 @@ class Keypoints:
 
     def _written_names(self, keep: Sequence[int]) -> Any:
         names = [(self._names or [])[place] for place in keep]
+        if rows.is_tensor(self._given_names):
+            return self._given_names.new_tensor(names)
         if isinstance(self._given_names, np.ndarray):
-            return np.array(names, dtype=object if self._given_names.dtype.kind == "O" else str)
+            dtype = self._given_names.dtype
+            return np.array(names, dtype=dtype if dtype.kind in "Oiu" else str)
         return type(self._given_names)(names) if type(self._given_names) in (list, tuple) else names
+
+
+def _name(name: Any) -> str | int:
+    """The name of a point; numbers stay numbers."""
+    return int(name) if isinstance(name, int | np.integer) and not isinstance(name, bool) else str(name)
 
 
 def flattened(value: Any, key: str) -> tuple[Any, int | None, int]:

@@ -40,21 +40,24 @@ def kind_of(key: Any, value: Any, targets: Targets) -> Kind | None:
         return None
     if key in targets.keys:
         return targets.keys[key]
-    if _begins("image", key, value):
+    if _begins("image", key, value, targets.clip):
         return "image"
-    if _begins("mask", key, value):
+    if _begins("mask", key, value, targets.clip):
         return "mask"
     return "other" if key == "other" else None
 
 
-def _begins(kind: str, key: str, value: Any) -> bool:
+def _begins(kind: str, key: str, value: Any, clip: bool) -> bool:
     """Whether a key is for this kind: `image2` always is, `image_path` only if its value has pixels."""
-    return key.startswith(kind) and (re.fullmatch(rf"{kind}s?\d*", key) is not None or _are_pixels(value))
+    return key.startswith(kind) and (re.fullmatch(rf"{kind}s?\d*", key) is not None or _are_pixels(value, clip))
 
 
-def _are_pixels(value: Any) -> bool:
+def _are_pixels(value: Any, clip: bool) -> bool:
+    """Whether this is pixel data, or a list of it; of a clip also with an axis more, or a list for each frame."""
     members = value if isinstance(value, list | tuple) else [value]
-    return len(members) > 0 and all(map(is_pixels, members))
+    if clip:
+        members = [one for each in members for one in (each if isinstance(each, list | tuple) else [each])]
+    return len(members) > 0 and all(is_pixels(one) or (clip and getattr(one, "ndim", 0) == 4) for one in members)
 
 
 def covers(value: Any, size: tuple[int, int]) -> bool:
@@ -72,7 +75,7 @@ def covers(value: Any, size: tuple[int, int]) -> bool:
 
 def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targets) -> str:
     """What to say of the first entry that would silently stay where it is; "" if there is none."""
-    known = {"boxes", "keypoints", "keypoint_names", *targets.polygons}
+    known = {"boxes", "keypoints", "keypoint_names", *targets.polygons, *targets.keypoint_labels}
     known |= {*targets.labels} if "boxes" in sample else set()
     for key, value in sample.items():
         if kind_of(key, value, targets) is not None or key in known:
@@ -99,7 +102,7 @@ def _meant(key: Any, value: Any, sample: Mapping[Any, Any], targets: Targets) ->
     name = re.sub(r"[^a-z]+", "", key.lower())
     if targets.boxes is not None and "boxes" not in sample and re.fullmatch(r"(gt|target|bounding|b)*box(es)?", name):
         return "boxes"
-    says_points = targets.keypoints == "drop" or targets.swap
+    says_points = targets.keypoints == "drop" or targets.partners or targets.swap_keypoints
     near = name in ("keypoints", *_NEAR_KEYPOINTS)
     return "keypoints" if says_points and "keypoints" not in sample and near else ""
 

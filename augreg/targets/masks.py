@@ -119,8 +119,18 @@ class Mask:
     def shown(self) -> NDArray[np.bool_]:
         """Where each of its channels has a value other than 0 and the fill: height x width x channels."""
         self._flush_resize()
-        array = self._array
-        return np.asarray((array != 0) & (array != self._fill))
+        values = np.ascontiguousarray(self._bytes).view(self._narrow)[..., : self._channels]
+        shown: NDArray[np.bool_] = np.asarray(values != 0)
+        if self._fill:
+            shown &= np.asarray(values != self._fill)
+        return shown
+
+    def shows(self) -> NDArray[np.bool_]:
+        """Whether each of its channels has such a value."""
+        self._flush_resize()
+        if self._channels == 1 and not self._fill:
+            return np.array([self._bytes.any()])
+        return np.asarray(self.shown().any(axis=(0, 1)))
 
     def exchange(self, targets: Targets) -> None:
         """Exchange the numbers of classes as in a mirrored image, in masks of integers."""

@@ -6,16 +6,18 @@ x1, y1, x2, y2 and so on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, measured
+from augreg.targets.polygons import bridged, clipped, in_tiles, measured, split, within
 
 __all__ = ["Outlines"]
 
@@ -74,8 +76,10 @@ class Outlines:
         ends = np.array((size[1], size[0]), np.float64)
         over = np.asarray(((low < -NEAR) | (high > ends + NEAR)).any(axis=1))
         kept, there = [], []
-        for place, polygon in enumerate(np.split(points, np.cumsum(counts)[:-1])):
-            found = clipped(polygon, size) if over[place] else np.clip(polygon, 0.0, ends)
+        whole = np.repeat(~over, counts)
+        rest = iter(split(*clipped(points[~whole], counts[over], size)))
+        for place, polygon in enumerate(split(points, counts)):
+            found = next(rest) if over[place] else np.clip(polygon, 0.0, ends)
             sliver = over[place] and (not len(found) or np.ptp(found, axis=0).min() <= NEAR)
             if not sliver and measured(found, np.array([len(found)]))[2][0] > 0.0:
                 kept.append(found)
@@ -83,6 +87,59 @@ class Outlines:
         self._polygons = kept
         self._forms = [self._forms[place] for place in there]
         self._owners = [self._owners[place] for place in there]
+
+    def move_tiles(self, cut: Sequence[Tile]) -> None:
+        """Move the parts of the polygons in each tile; an object whose one polygon is cut has a list of them."""
+        parts = [in_tiles(polygon, cut) for polygon in self._polygons]
+        for owner, several in zip(self._owners, parts, strict=True):
+            self._several[owner] |= len(several) > 1
+        self._forms = [form for form, several in zip(self._forms, parts, strict=True) for _ in several]
+        self._owners = [owner for owner, several in zip(self._owners, parts, strict=True) for _ in several]
+        self._polygons = [polygon for several in parts for polygon in several]
+
+    def pasted(self, forward: Callable[[Points], Points], cells: Points) -> Self:
+        """What another image shows of the polygons in its `cells`, n x 4: x1, y1, x2, y2, moved by `forward`.
+
+        Several pieces of a polygon are joined to one by bridges of no width, if its object has only one.
+        """
+        found = copy.copy(self)
+        found._polygons, found._forms, found._owners = [], [], []
+        for polygon, form, owner in zip(self._polygons, self._forms, self._owners, strict=True):
+            moved = forward(polygon)
+            pieces = [within(moved, cell[:2], cell[2:]) for cell in cells]
+            pieces = [piece for piece in pieces if len(piece) and np.ptp(piece, axis=0).min() > NEAR]
+            if len(pieces) > 1 and _area(pieces) >= _area([moved]) * (1.0 - 1e-9):
+                pieces = [moved]
+            elif len(pieces) > 1 and not self._several[owner]:
+                pieces = [bridged(pieces)]
+            found._polygons += pieces
+            found._forms += [form] * len(pieces)
+            found._owners += [owner] * len(pieces)
+        return found
+
+    def joined(self, others: Sequence[tuple[Outlines, Sequence[int]]]) -> Self:
+        """The objects of others with these numbers as those of one sample, in order."""
+        found = copy.copy(self)
+        found._polygons, found._forms, found._owners, found._several, found._given = [], [], [], [], {}
+        for other, numbers in others:
+            for number in numbers:
+                places = [place for place, owner in enumerate(other._owners) if owner == number]
+                found._polygons += [other._polygons[place] for place in places]
+                found._forms += [other._forms[place] for place in places]
+                found._owners += [len(found._several)] * len(places)
+                if number in other._given:
+                    found._given[len(found._several)] = other._given[number]
+                found._several.append(other._several[number])
+        found.count = len(found._several)
+        found._had = found.shown
+        return found
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """The area of the polygons of each object."""
+        found = np.zeros(self.count)
+        np.add.at(found, self._owners, [_area([polygon]) for polygon in self._polygons])
+        return found
 
     @property
     def shown(self) -> NDArray[np.bool_]:
@@ -106,6 +163,10 @@ class Outlines:
         for number in np.flatnonzero(~np.array(self._several, bool)).tolist():
             found[number] = (written[number] or [self._given[number].written(np.zeros((0, 2)), output)])[0]
         return tuple(found) if self._tuple else found
+
+
+def _area(polygons: Sequence[Points]) -> float:
+    return sum(float(measured(polygon, np.array([len(polygon)]))[2][0]) for polygon in polygons)
 
 
 def _is_polygon(entry: Any) -> bool:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import Backend
+from augreg.backends.tiles import tiles
 from augreg.errors import ImageError
 from augreg.ops import FunctionCall, Op, Paint, Remap, Scene, Warp, projective
 from augreg.targets.boxes import BoxSet
@@ -47,6 +49,8 @@ def forward_of(op: Op, size: Size, engine: Backend) -> Forward:
 
     def forward(points: Points) -> Points:
         x, y = points[:, 0], points[:, 1]
+        if g == h == 0.0 and i == 1.0:
+            return np.stack((a * x + b * y + c, d * x + e * y + f), axis=1)
         # points on the horizon or behind it go far out, to coordinates that are still finite
         depth = np.maximum(g * x + h * y + i, 1e-9)
         return np.stack(((a * x + b * y + c) / depth, (d * x + e * y + f) / depth), axis=1)
@@ -109,6 +113,8 @@ class TargetSet:
 
     def check(self, ops: Iterable[Op], scene: Scene, name: Callable[[Op], str]) -> None:
         """Raise ImageError, with the name of the step, if an op does not say where the targets go."""
+        if scene.boxes:  # they need not be moved here
+            scene = replace(scene, boxes=())
         for op in ops:
             for kind in () if _moves_nothing(op, scene.size) else self._kinds:
                 if not _carries(op, kind, scene.size):
@@ -146,8 +152,12 @@ class TargetSet:
         if forward is None:
             return
         bends = op.point_map(*before) is None  # then straight lines may become bent
+        cut = tiles(op, *before) if isinstance(op, Remap) and op.field == "tiles" else None
         for points in self._point_sets:
-            points.move(forward, after, bends)
+            if cut is not None and not isinstance(points, Keypoints):
+                points.move_tiles(cut)
+            else:
+                points.move(forward, after, bends)
         # a strong field folds here and there, and mirrors those places, but never the image
         if self._swap and not isinstance(op, Remap) and mirrors(forward, before):
             self.mirrored = not self.mirrored

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from augreg.errors import ImageError
 from augreg.images.codecs import tensor
 
-__all__ = ["Like", "Rows", "count", "is_tensor", "picked", "read", "write"]
+__all__ = ["Like", "Rows", "count", "is_tensor", "listed", "picked", "read", "write"]
 
 Rows = NDArray[np.float64]
 
@@ -80,6 +80,11 @@ def count(value: Any) -> int | None:
     if is_tensor(value) or isinstance(value, np.ndarray):
         return int(value.shape[0]) if value.ndim else None
     return len(value) if isinstance(value, list | tuple) else None
+
+
+def listed(value: Any) -> list[Any]:
+    """The entries of a list, tuple, array or tensor; of numbers as plain numbers."""
+    return list(value.tolist() if is_tensor(value) or isinstance(value, np.ndarray) else value)
 
 
 def picked(value: Any, places: Sequence[int]) -> Any:

@@ -141,9 +141,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     if short is not None and short.expand.__module__ == "augreg.steps.selectors":
         return st.sampled_from(_SELECTIONS)
     if short is not None and not strategy.is_empty:
-        names = st.sampled_from(sorted({*MEANS} & {*STDS}))
-        brief: st.SearchStrategy[Any] = st.one_of(st.integers(0, 30), _hundredths(0, 1), names)
-        strategy = st.one_of(strategy, brief.filter(lambda value: reads(hint, value)))
+        written: list[list[Any]] = [[*range(31)], [n / 100 for n in range(101)], sorted({*MEANS} & {*STDS})]
+        brief = [[value for value in each if reads(hint, value)] for each in written]
+        strategy = st.one_of(strategy, *(st.sampled_from(each) for each in brief if each))
     return strategy
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
 from augreg.steps.rules import rule_of
-from augreg.testing import image_checks, randomness_checks, view_checks
+from augreg.testing import figure_checks, image_checks, randomness_checks, view_checks
 from augreg.testing.pickling_checks import pickles
 from augreg.testing.running import KEYS, Array, accepted_image, attempt, pattern, same
 from augreg.testing.step_under_test import StepUnderTest, by_name
@@ -171,4 +171,6 @@ CHECKS = by_name(
     view_checks.quadrature_holds,
     view_checks.views_hold,
     targets_follow,
+    figure_checks.figures_follow,
+    figure_checks.frames_follow,
 )

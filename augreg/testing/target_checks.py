@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augreg.errors import ImageError
+from augreg.ops import Remap
 from augreg.ops.projective import IDENTITY
 from augreg.pipeline import Pipeline
 from augreg.testing import markers
@@ -74,8 +75,8 @@ class _Effect(NamedTuple):
     """The effect of the ops of a plan.
 
     `moves` is whether pixels move, `bends` whether the map is nonlinear, `more` whether there are other ops, `folds`
-    whether some points have no position. `grain` is the side, in pixels of the result, of the largest pixel that the
-    image had at any step.
+    whether some points have no position, or neighbors may get far apart. `grain` is the side, in pixels of the
+    result, of the largest pixel that the image had at any step.
     """
 
     moves: bool
@@ -86,13 +87,14 @@ class _Effect(NamedTuple):
 
 
 def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
-    plan = pipeline.train.plan(markers.SIZE, key, channels=kind[0], dtype=kind[1])
+    plan = pipeline.train.plan(_imaged(None, kind), key)
     scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), False
     size = least = 1.0
     for op in plan.ops:
         forward = op.point_map(*scene.size)
         moves += forward != IDENTITY or op.size_after(*scene.size) != scene.size
         bends |= forward is None
+        folds |= isinstance(op, Remap) and op.field == "tiles"  # parts of a marker may be put together otherwise
         if forward is not None:  # with its horizon in the image, some points have no position
             corners = [(x, y) for x in (0, scene.width) for y in (0, scene.height)]
             folds |= any(forward[6] * x + forward[7] * y + forward[8] <= 0 for x, y in corners)

@@ -1,4 +1,5 @@
-"""Transforms that mix the images of a batch: mixup, cutmix, resizemix and mosaic. Steps of the `batch` section.
+"""Transforms that mix the images of a batch: mixup, cutmix, resizemix, mosaic and copy_paste. Steps of the `batch`
+section.
 
 All of them read a partner as it was before the step. A batch of one image does not change.
 
@@ -12,7 +13,7 @@ order, so partners are mutual, and the middle image of an odd batch does not cha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from augreg.batch import blends
+    from augreg.batch import blends, shapes
     from augreg.batch.blends import Blend
     from augreg.batch.cells import Integers
     from augreg.ops import Scene
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 else:
     np = lazy.module("numpy")
     blends = lazy.module("augreg.batch.blends")
+    shapes = lazy.module("augreg.batch.shapes")
 
 _Alpha: TypeAlias = Annotated[float, Meta(gt=0, le=1000)]
 _Per: TypeAlias = Literal["batch", "pair", "element"]
@@ -204,6 +206,28 @@ class Mosaic:
             crops[:, :, axis] = _floor(units[:, 2 + axis :: 2] * (size - length + 1))
             boxes[:, :, axis + 2] = crops[:, :, axis + 2] = length
         return boxes, crops if self.fit == "crop" else np.broadcast_to((0, 0, *scene.size), boxes.shape)
+
+
+@batch_transform("copy_paste", preview=({"fraction": 0.2}, {"fraction": 0.5}, {"fraction": 1.0}))
+class CopyPaste:
+    """Paste instances of a partner into each image with their masks; boxes and masks that they cover are updated.
+
+    Each instance of the partner is pasted with the probability `fraction`, at its place, as it was before the step:
+    with 0.5, every subset is equally likely. The batch needs a mask for each object, `targets: {instances: [masks]}`.
+    What is covered loses its pixels; its box is drawn around the rest, and an object with less than `min_visible` is
+    dropped. Scale and flip the images in the image section. Ghiasi et al. 2021, arXiv 2012.07177.
+    """
+
+    fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    pairing: _Pairing = "permutation"
+
+    pastes_instances: ClassVar[bool] = True
+
+    def sample(self, rng: Cursor, count: int, scene: Scene) -> Blend | tuple[Blend, ...]:
+        if count < 2:
+            return ()
+        partners = tuple(_partners(rng, count, self.pairing).tolist())
+        return shapes.Copy(partners, self.fraction, tuple(rng.bits() for _ in range(count)))
 
 
 _SECOND = ((0, 0, 1, 1), (0, 1, 0, 1))

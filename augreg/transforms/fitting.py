@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Fill, ResizeInterpolation, Size
+from augreg.steps.fields import Counts, Fill, Probability, ResizeInterpolation, Size
 from augreg.transforms.geometry import RandomResizedCrop, centered
 from augreg.transforms.ranges import check_range
 
@@ -168,23 +168,59 @@ class CropAroundBoxes:
     """Crop so that all bounding boxes of the sample stay whole, and resize to `size` if it is given.
 
     Each of the four edges of the crop is a whole number of pixels, drawn uniformly between the edge of the image and
-    the boxes. An image without boxes keeps its middle pixel, and so does one after a non-linear distortion such as
-    `elastic`, because the positions of its boxes are not known yet; so put this step first. At test time nothing is
-    cropped. With `antialias`, shrinking is antialiased.
+    the boxes. With `erosion`, parts of the boxes may be cut: of the smallest box around several boxes, half of this
+    fraction of its sides at each edge, or with `erode` boxes, of each box this fraction at each edge. An image
+    without boxes keeps its middle pixel; with `without_boxes` shrink, its sides become shorter by up to the fraction
+    `erosion` instead. So does one after a non-linear distortion such as `elastic`, because the positions of its boxes
+    are not known yet; so put this step first. At test time nothing is cropped. With `antialias`, shrinking is
+    antialiased.
     """
 
     size: Size | None = None
     interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
+    erosion: Probability = 0.0
+    erode: Literal["union", "boxes"] = "union"
+    without_boxes: Literal["center", "shrink"] = "center"
+    later: ClassVar[tuple[str, ...]] = ("erosion", "erode", "without_boxes")
+
+    def check(self) -> None:
+        if self.erode == "boxes" and self.erosion > 0.5:
+            raise ValueError(
+                f"with erode: boxes, erosion is at most 0.5, half a box at each edge, got {self.erosion}"
+            )
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
+        known = scene.boxes and not (self.erode == "union" and self.erosion == 1.0)
+        if not known and self.without_boxes == "shrink":
+            return self._shrunk(rng, scene), *self.expect(scene, 1.0)
         y, x = scene.height // 2, scene.width // 2
-        left, top, right, bottom = _union(scene.boxes) if scene.boxes else (x, y, x + 1, y + 1)
+        left, top, right, bottom = self._inner(scene.boxes) if known else (x, y, x + 1, y + 1)
         before, above = rng.integers(left + 1), rng.integers(top + 1)
         after, below = right + rng.integers(scene.width - right + 1), bottom + rng.integers(scene.height - bottom + 1)
         return ops.crop(above, before, below - above, after - before), *self.expect(scene, 1.0)
 
     sample_columns = lazy.method("augreg.columns.boxes", "crop_around_boxes")
+
+    def _inner(self, boxes: Boxes) -> tuple[int, int, int, int]:
+        """What stays of the boxes: x0, y0, x1, y1 in whole pixels."""
+        if self.erosion == 0.0 or (self.erode == "union" and len(boxes) == 1):
+            return _union(boxes)
+        if self.erode == "boxes":
+            boxes = tuple([_eroded(box, self.erosion) for box in boxes])
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        inner = min(lefts), min(tops), max(rights), max(bottoms)
+        left, top, right, bottom = _union((inner if self.erode == "boxes" else _eroded(inner, self.erosion * 0.5),))
+        return left, top, max(right, left + 1), max(bottom, top + 1)
+
+    def _shrunk(self, rng: Cursor, scene: Scene) -> Op:
+        """A crop of the image's aspect ratio, of up to `erosion` less height, at a random place. Four words."""
+        least = max(1, int(scene.height * (1.0 - self.erosion)))
+        height = least + rng.integers(scene.height - least + 1)
+        width = max(1, height * scene.width // scene.height)
+        top, left = rng.integers(scene.height - height + 1), rng.integers(scene.width - width + 1)
+        rng.random()
+        return ops.crop(top, left, height, width)
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:
         if self.size is None:
@@ -197,6 +233,13 @@ def _union(boxes: Boxes) -> tuple[int, int, int, int]:
     """The smallest x0, y0, x1, y1 in whole pixels that contains all boxes."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return math.floor(min(lefts)), math.floor(min(tops)), math.ceil(max(rights)), math.ceil(max(bottoms))
+
+
+def _eroded(box: tuple[float, float, float, float], part: float) -> tuple[float, float, float, float]:
+    """The box without this part of its sides at each edge."""
+    x0, y0, x1, y1 = box
+    x, y = part * (x1 - x0), part * (y1 - y0)
+    return x0 + x, y0 + y, x1 - x, y1 - y
 
 
 def _position(rng: Cursor, start: int, stop: int, length: int, size: int) -> int:

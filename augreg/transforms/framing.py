@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -229,13 +229,16 @@ class CropBorder:
 class RandomScale:
     """Resize both sides by one factor drawn uniformly, keeping the aspect ratio; sides are rounded down.
 
-    The size of the result changes by chance, so a crop or a resize to one size follows. At test time the factor is
-    the middle of `scale`. With `antialias`, shrinking is antialiased.
+    With `fit`, it is a factor of the size with which the image fits into this height and width, rather than of its
+    own. The size of the result changes by chance, so a crop or a resize to one size follows. At test time the factor
+    is the middle of `scale`. With `antialias`, shrinking is antialiased.
     """
 
     scale: Range = (0.9, 1.1)
     interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
+    fit: Size | None = None
+    later: ClassVar[tuple[str, ...]] = ("fit",)
 
     def check(self) -> None:
         check_range("scale", self.scale, 0.01, 100)
@@ -246,6 +249,8 @@ class RandomScale:
     sample_columns = lazy.method("augreg.columns.sizes", "random_scale")
 
     def _by(self, scene: Scene, factor: float) -> Op:
+        if self.fit is not None:
+            factor = min(self.fit[0] / scene.height, self.fit[1] / scene.width) * factor
         height, width = (max(1, int(side * factor)) for side in scene.size)
         return ops.resize(height, width, self.interpolation, self.antialias)
 

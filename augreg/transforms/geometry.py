@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
+
+Rounding: TypeAlias = Literal["nearest", "down"]
+"""How a number of pixels becomes an integer: the nearest, and the even one of two, or the next lower one."""
 
 
 @transform("horizontal_flip", kind="geometry", p=0.5, preview=({},))
@@ -57,11 +60,18 @@ def _padded(
     return (border,), border.after(scene)
 
 
-def centered(scene: Scene, size: tuple[int, int], fill: Fill = (0.0,), mode: PadMode = "constant") -> tuple[Op, ...]:
+def centered(
+    scene: Scene,
+    size: tuple[int, int],
+    fill: Fill = (0.0,),
+    mode: PadMode = "constant",
+    rounding: Rounding = "nearest",
+) -> tuple[Op, ...]:
     """Crop the center; an image that is too small is padded first."""
     height, width = size
     borders, scene = _padded(scene, size, (0, 0, 0, 0), fill, mode)
-    top, left = round((scene.height - height) / 2), round((scene.width - width) / 2)
+    whole = math.floor if rounding == "down" else round
+    top, left = whole((scene.height - height) / 2), whole((scene.width - width) / 2)
     return (*borders, ops.crop(top, left, height, width))
 
 
@@ -76,14 +86,17 @@ def corner_crops(scene: Scene, size: tuple[int, int]) -> tuple[Op, ...]:
 class CenterCrop:
     """Crop the center of the image; an image smaller than `size` is padded with `fill` on both sides.
 
-    The top of the crop is round((height of the image - height) / 2), half to even, and likewise for its left.
+    The top of the crop is (height of the image - height) / 2, and likewise for its left. `rounding` says what becomes
+    of a half: `nearest` rounds it to the even number, as torchvision does, and `down` as albumentations does.
     """
 
     size: Size
     fill: Fill = (0.0,)
+    rounding: Rounding = "nearest"
+    later: ClassVar[tuple[str, ...]] = ("rounding",)
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        return centered(scene, self.size, self.fill)
+        return centered(scene, self.size, self.fill, rounding=self.rounding)
 
     sample_columns = lazy.method("augreg.columns.boxes", "center_crop")
 
@@ -212,14 +225,18 @@ class RandomResizedCrop:
 class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
-    Give one of the two. With `shorter`, the longer side becomes int(shorter * long / short). `size` is (height,
-    width) or one number for both. With `antialias`, shrinking is antialiased; with lanczos it always is.
+    Give one of the two. With `shorter`, the longer side becomes shorter * long / short, rounded down as torchvision
+    does, or to the `nearest` integer. `size` is (height, width) or one number for both. With `antialias`, shrinking
+    is antialiased; with lanczos and area it always is, and with lanczos4 never. `area` is the mean of the area that
+    a pixel covers, OpenCV's INTER_AREA, and `lanczos4` its INTER_LANCZOS4.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
     size: Size | None = None
     interpolation: ResizeInterpolation = "bilinear"
     antialias: bool = True
+    rounding: Rounding = "down"
+    later: ClassVar[tuple[str, ...]] = ("rounding",)
 
     def check(self) -> None:
         if (self.size is None) == (self.shorter is None):
@@ -230,7 +247,8 @@ class Resize:
             height, width = self.size
             return ops.resize(height, width, self.interpolation, self.antialias)
         shorter = self.shorter or 1
-        longer = int(shorter * max(scene.size) / min(scene.size))
+        short, long = min(scene.size), max(scene.size)
+        longer = int(shorter * long / short) if self.rounding == "down" else round(long * (shorter / short))
         height, width = (shorter, longer) if scene.height <= scene.width else (longer, shorter)
         return ops.resize(height, width, self.interpolation, self.antialias)
 

@@ -1,98 +1,119 @@
-"""Erasing one hole in each cell of a grid."""
+"""Distortions by grids: rows and columns that are stretched, nodes that move, tiles that change places."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from augreg import lazy
+from augreg import ops
 from augreg.steps.declare import transform
-from augreg.steps.fields import Counts, Fill, Size
-from augreg.transforms.erasing import painted_box
+from augreg.steps.fields import Counts, Fill, Interpolation, PadMode, Range, Size, SymmetricRange
 from augreg.transforms.ranges import check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.rng import Cursor
 
-_Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=100_000)]
-MOST_CELLS: Final = 64
-"""Of cells along one side, so that an image does not get many thousands of boxes."""
+
+@transform(
+    "grid_stretch", kind="geometry",
+    preview=({"limit": 0.1}, {"limit": 0.3}, {"limit": 0.8}),
+)  # fmt: skip
+class GridStretch:
+    """Stretch and squeeze bands of rows and of columns, each by a factor of its own.
+
+    The image has `bands` bands of rows of equal height and as many of columns, and a last one of the pixels that are
+    left over. A band shows 1 plus `limit` times as many rows or columns of the input, drawn uniformly. `end` says
+    where the last band ends. With `fit`, all are scaled together so that they show the whole image. With `free`, the
+    border of the image moves: beyond it is `fill`, or what `pad` with this `mode` has there. With `rest`, the last
+    band, where pixels are left over, shows all that the others leave.
+
+    With `overlap`, as in albumentations, the last pixel of a band shows the place that the first one of the next band
+    shows, so each pixel shows what is up to a pixel further down and to the right, and the last row and column what
+    is beyond the image. What is left over then shows as much of the input, with `free`, as a whole band.
+    """
+
+    bands: Annotated[int, Meta(ge=1, le=256)] = 5
+    limit: SymmetricRange = (-0.3, 0.3)
+    end: Literal["fit", "free", "rest"] = "fit"
+    interpolation: Interpolation = "bilinear"
+    fill: Fill = (0.0,)
+    mode: PadMode = "constant"
+    overlap: bool = False
+
+    def check(self) -> None:
+        check_range("limit", self.limit, -1, 1)
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        how = self.overlap, self.interpolation, self.fill, self.mode
+        return ops.bands(scene, self.bands, self.limit, self.end, rng.bits(), *how)
+
+    sample_columns = sample
 
 
 @transform(
-    "grid_holes", kind="erasing", p=0.5,
-    preview=({"ratio": 0.3, "offset": "fixed"}, {"ratio": 0.5, "cells": 5}, {"ratio": 0.7}),
+    "piecewise_affine", kind="geometry",
+    preview=({"scale": 0.02}, {"scale": 0.04}, {"scale": 0.07, "rows": 3, "columns": 3}),
 )  # fmt: skip
-class GridHoles:
-    """Paint over a box in each cell of a grid.
+class PiecewiseAffine:
+    """Distort the image by moving the nodes of a regular grid at random, by triangles between them.
 
-    The grid has `cells`, rows and columns, or as many as cells of the side `unit` fit, which is drawn from these
-    whole pixels; by default it has about ten of each, and never more than 64. Where the image's sides are not
-    multiples, some cells, drawn at random, are a pixel larger. The sides of a box are `ratio` of its cell's, at least
-    one pixel, and less than the cell. With `offset: each`, the place of each box in its cell is drawn uniformly, with
-    `all` one for all boxes, and with `fixed` the boxes lie `shift`, (down, right) in pixels, from the corners of
-    their cells, within the image. `mode` is `const` (paint `fill`), `random` (one random color for each box) or
-    `pixel` (a random color for each pixel), as in `random_erasing`.
+    The grid has `rows` times `columns` nodes, from the first pixel to the last; the numbers are drawn uniformly. The
+    place in the input that a node shows is moved along each axis by normal noise, but not beyond the image. The
+    standard deviation of the noise is `scale`, which is drawn uniformly, of the height and the width (`sides`) or of
+    the `shorter` side, as `unit` says; with `pixels` it is in pixels. Each cell between nodes has two triangles, and
+    within these the map is affine. With `between: distance`, which PiecewiseAffine of albumentations 2 does, each
+    pixel shows instead the mean of the places of all nodes, weighted by their inverse squared distances: such an
+    image is distorted even where no node moves.
     """
 
-    ratio: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    unit: Counts | None = None
-    cells: Size | None = None
-    offset: Literal["each", "all", "fixed"] = "each"
-    shift: tuple[_Pixels, _Pixels] = (0, 0)
-    mode: Literal["const", "random", "pixel"] = "const"
+    scale: Range = (0.03, 0.05)
+    rows: Counts = (4, 4)
+    columns: Counts = (4, 4)
+    unit: Literal["sides", "shorter", "pixels"] = "sides"
+    between: Literal["triangles", "distance"] = "triangles"
+    interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
+    mode: PadMode = "constant"
 
     def check(self) -> None:
-        if self.unit is not None:
-            check_range("unit", self.unit, 2, 100_000, " pixels")
-            if self.cells is not None:
-                raise ValueError("unit and cells both say how many cells there are: give one of them")
+        check_range("scale", self.scale, 0, 1000 if self.unit == "pixels" else 1)
+        check_range("rows", self.rows, 2, 64)
+        check_range("columns", self.columns, 2, 64)
 
-    def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        unit = None if self.unit is None else self.unit[0] + rng.integers(self.unit[1] - self.unit[0] + 1)
-        sides = [self._cells(rng, whole, axis, unit) for axis, whole in enumerate(scene.size)]
-        common = [0, 0]
-        if self.offset == "all":
-            common = [rng.integers(min(side) - hole_of(min(side), self.ratio) + 1) for side in sides]
-        elif self.offset == "fixed":
-            common = list(self.shift)
-        painted: list[Op] = []
-        y = 0
-        for cell_height in sides[0]:
-            x = 0
-            for cell_width in sides[1]:
-                height, width = hole_of(cell_height, self.ratio), hole_of(cell_width, self.ratio)
-                down, right = common
-                if self.offset == "each":
-                    down, right = rng.integers(cell_height - height + 1), rng.integers(cell_width - width + 1)
-                if height and width:
-                    top, left = min(y + down, scene.height - height), min(x + right, scene.width - width)
-                    painted.append(painted_box(rng, scene, top, left, height, width, self.mode, self.fill))
-                x += cell_width
-            y += cell_height
-        return tuple(painted)
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        rows, columns = (
+            low + rng.integers(high - low + 1) if high > low else low for low, high in (self.rows, self.columns)
+        )
+        scale = rng.uniform(*self.scale)
+        how = self.unit, self.between, self.interpolation, self.fill, self.mode
+        return ops.nodes(scene, rows, columns, scale, rng.bits(), *how)
 
-    def _cells(self, rng: Cursor, whole: int, axis: int, unit: int | None) -> list[int]:
-        """The sides of the cells along one axis."""
-        count = cells_along(self.cells, whole, axis, unit)
-        sides = [whole // count] * count
-        if whole % count:
-            for larger in rng.permutation(count)[: whole % count]:
-                sides[larger] += 1
-        return sides
-
-    sample_columns = lazy.method("augreg.columns.painting", "grid_holes")
+    sample_columns = sample
 
 
-def cells_along(cells: tuple[int, int] | None, whole: int, axis: int, unit: int | None) -> int:
-    """How many cells there are along a side of an image."""
-    count = cells[axis] if cells is not None else whole // max(2, whole // 10 if unit is None else unit)
-    return max(1, min(count, whole, MOST_CELLS))
+@transform(
+    "grid_shuffle", kind="geometry",
+    preview=({"grid": 2}, {"grid": 3}, {"grid": 6}),
+)  # fmt: skip
+class GridShuffle:
+    """Cut the image into tiles and exchange them at random, as in a jigsaw puzzle.
 
+    `grid` is the number of rows and columns of tiles. Where it does not divide a side, some rows or columns are a
+    pixel higher or wider than the others, in random places or, with `cuts: even`, spread over the image, and only
+    tiles of the same size are exchanged. A polygon that is cut becomes several, and a box is drawn around all parts
+    of what it had.
+    """
 
-def hole_of(cell: int, ratio: float) -> int:
-    """The side of the hole in a cell of this side."""
-    return min(max(int(cell * ratio), 1), cell - 1)
+    grid: Size = (3, 3)
+    cuts: Literal["random", "even"] = "random"
+
+    def check(self) -> None:
+        if max(self.grid) > 256:
+            raise ValueError(f"grid must be at most 256 rows and columns, got {list(self.grid)}")
+
+    def sample(self, rng: Cursor, scene: Scene) -> Op:
+        return ops.tiles(scene, self.grid[0], self.grid[1], rng.bits(), self.cuts)
+
+    sample_columns = sample

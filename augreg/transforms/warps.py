@@ -199,7 +199,9 @@ class PerspectiveZoom:
     Each corner of the quadrilateral lies inward of a corner of the image, along each axis by a fraction of that side:
     the remainder of |n| divided by 0.32, where n is normal with mean 0 and the standard deviation `scale`, which is
     drawn uniformly. With `fit`, the image is distorted in the same way and then stretched along each axis to a
-    quadrilateral that just fits into its frame. Beyond it is `fill`, or what `pad` with this `mode` has there.
+    quadrilateral that just fits into its frame. Beyond it is `fill`, or what `pad` with this `mode` has there. With
+    `twice`, the result is enlarged once more, from its top left corner, along each axis by the side of the image over
+    the longer of the two sides of the quadrilateral, rounded down, as albumentations 2 does.
     """
 
     scale: Range = (0.05, 0.1)
@@ -207,9 +209,13 @@ class PerspectiveZoom:
     interpolation: Interpolation = "bilinear"
     fill: Fill = (0.0,)
     mode: PadMode = "constant"
+    twice: bool = False
+    later: ClassVar[tuple[str, ...]] = ("twice",)
 
     def check(self) -> None:
         check_range("scale", self.scale, 0, 1)
+        if self.fit and self.twice:
+            raise ValueError("fit and twice contradict each other; leave one out")
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         scale = rng.uniform(*self.scale)
@@ -225,10 +231,21 @@ class PerspectiveZoom:
                 scene, self._fitted(whole, quadrilateral), self.interpolation, self.fill, self.mode
             )
         matrix = projective.through_points(whole, quadrilateral)
+        if self.twice:
+            matrix = self._enlarged(matrix, quadrilateral, scene)
         given = self.interpolation, scene.pixel_values(self.fill), self.mode
         return ops.Warp(matrix, scene.height, scene.width, *given, label=(cornered, "zoom to", *quadrilateral))
 
     sample_columns = lazy.method("augreg.columns.warps", "perspective_zoom")
+
+    def _enlarged(self, matrix: projective.Map, quadrilateral: Corners, scene: Scene) -> projective.Map:
+        """The inverse map after another scale by the sides of the image over those of the quadrilateral."""
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quadrilateral
+        across = max(math.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2), math.sqrt((x2 - x3) ** 2 + (y2 - y3) ** 2))
+        down = max(math.sqrt((x2 - x1) ** 2 + (y2 - y1) ** 2), math.sqrt((x3 - x0) ** 2 + (y3 - y0) ** 2))
+        u, v = max(2, int(across)) / scene.width, max(2, int(down)) / scene.height
+        a, b, c, d, e, f, g, h = matrix
+        return a * u, b * v, c, d * u, e * v, f, g * u, h * v
 
     def _fitted(self, whole: Corners, quadrilateral: Corners) -> Corners:
         """Where the corners of the image are if the quadrilateral is the whole image, stretched into the frame."""

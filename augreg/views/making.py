@@ -11,6 +11,7 @@ import msgspec
 
 from augreg.execution.passes import passes
 from augreg.execution.plan import Plan
+from augreg.execution.reading import read_once
 from augreg.execution.run import RunSettings
 from augreg.execution.samples import run, scene_of
 from augreg.execution.sampling import Drawn, draw, expect
@@ -21,7 +22,6 @@ from augreg.steps.step import Step
 from augreg.views.choices import ViewChoices
 from augreg.views.combinations import Combination, combinations
 from augreg.views.low_discrepancy import ViewStreams
-from augreg.views.reading import read_once
 from augreg.views.selection import named_paths
 from augreg.views.views import View, Views
 from augreg.views.weights import is_exact, places, weights

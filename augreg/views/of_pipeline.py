@@ -40,4 +40,10 @@ class MakesViews:
         from augreg.views.making import make_views
 
         pipe: Any = self
+        if pipe.spec.views:
+            one = pipe.spec.views[0].names[0]
+            hint = f"pipe.of_view({one!r}).views(..) has those of one"
+            raise ValueError(
+                f"test-time views are for one image, and this spec has several named views of it; {hint}"
+            )
         return make_views(pipe.steps, pipe.test._settings(None), pipe.options.seed, image, n, index, only)

@@ -46,6 +46,31 @@ def _policy(count: int = 2) -> Any:
     return A.SomeOf([*_geometry(), *_color()], n=count, replace=True, p=1.0)
 
 
+def _detection(name: str, interpolation: int) -> Any:
+    turns = {"rotate": (-10, 10), "translate_percent": (-0.1, 0.1), "shear": (-2, 2), "p": 1.0}
+    if name == "J":
+        steps = [
+            A.RandomScale((-0.4, 0.4), interpolation=interpolation, p=1.0),
+            A.PadIfNeeded(512, 512),
+            A.RandomCrop(512, 512),
+            A.HorizontalFlip(p=0.5),
+            A.Affine(scale=(0.9, 1.1), **turns),
+            A.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0, p=1.0),
+            A.Normalize(mean=MEAN, std=STD),
+        ]
+    else:
+        steps = [
+            A.LongestMaxSize(640, interpolation=interpolation),
+            A.PadIfNeeded(640, 640, fill=114),
+            A.HorizontalFlip(p=0.5),
+            A.Affine(scale=(0.5, 1.5), fill=114, **turns),
+            A.HueSaturationValue(p=1.0),
+            A.Normalize(mean=(0, 0, 0), std=(1, 1, 1)),
+        ]
+    boxes = A.BboxParams(format="pascal_voc", label_fields=["labels"], min_visibility=0.1)
+    return A.Compose(steps, bbox_params=boxes, seed=0)
+
+
 def _compose(name: str, interpolation: int) -> Any:
     normalize = A.Normalize(mean=MEAN, std=STD)
     if name in ("A", "A2"):
@@ -64,6 +89,8 @@ def _compose(name: str, interpolation: int) -> Any:
 def pipelines(name: str, row: Row, inputs: list[Any]) -> dict[str, Work]:
     """The rows, with both of its filters where there is a resize."""
     names = {"albumentations area": cv2.INTER_AREA, "albumentations linear": cv2.INTER_LINEAR}
+    if row.targets:
+        return {label: _annotated(_detection(name, filter), inputs) for label, filter in names.items()}
     if not row.resizes:
         names = {"albumentations": cv2.INTER_LINEAR}
     return {label: _work(_compose(name, filter), row, inputs) for label, filter in names.items()}
@@ -75,5 +102,15 @@ def _work(compose: Any, row: Row, inputs: list[Any]) -> Work:
         if row.encoded:
             image = cv2.cvtColor(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         return np.ascontiguousarray(compose(image=image)["image"].transpose(2, 0, 1))
+
+    return one_by_one(one)
+
+
+def _annotated(compose: Any, inputs: list[Any]) -> Work:
+    def one(index: int) -> Any:
+        sample = inputs[index % len(inputs)]
+        masks = {key: sample[key] for key in ("mask", "masks") if key in sample}
+        found = compose(image=sample["image"], bboxes=sample["boxes"], labels=sample["labels"], **masks)
+        return np.ascontiguousarray(found["image"].transpose(2, 0, 1))
 
     return one_by_one(one)

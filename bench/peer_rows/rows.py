@@ -11,7 +11,19 @@ from comparison import photo_files
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["MEAN", "ROWS", "SIZE", "STD", "Batch", "Row", "Work", "inputs_of", "one_by_one", "stripes_of"]
+__all__ = [
+    "DETECTION",
+    "MEAN",
+    "ROWS",
+    "SIZE",
+    "STD",
+    "Batch",
+    "Row",
+    "Work",
+    "inputs_of",
+    "one_by_one",
+    "stripes_of",
+]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZE = 224
@@ -31,6 +43,7 @@ class Row(NamedTuple):
     output: int  # the side of the results
     chunk: int  # images that are made, and held, at once
     resizes: bool
+    targets: str = ""  # besides boxes and labels: a `mask` of classes, or `masks` of the instances
 
 
 ROWS = {
@@ -40,7 +53,17 @@ ROWS = {
     "C": Row("as B with AutoAugment in place of jitter, and erasing", (375, 500), False, SIZE, 64, True),
     "D": Row("as B from a JPEG", (375, 500), True, SIZE, 64, True),
     "E": Row("as B from a JPEG of 2000x1500", (1500, 2000), True, SIZE, 16, True),
-}
+    "J": Row(
+        "640x480 with 8 boxes and a mask: scale, pad and crop to 512, flip, affine, jitter .4 .4 .4, normalize",
+        (480, 640), False, 512, 16, False, "mask",
+    ),
+    "K": Row(
+        "640x480 with 8 boxes and their masks: letterbox to 640, flip, affine, shift of hue, saturation and value",
+        (480, 640), False, 640, 16, False, "masks",
+    ),
+}  # fmt: skip
+DETECTION = ("ours", "albumentations_rows")
+"""The modules that have the rows with boxes."""
 
 
 def one_by_one(work: Callable[[int], Any]) -> Work:
@@ -55,7 +78,24 @@ def inputs_of(row: Row) -> list[Any]:
     if width == 32:
         photos = [part for photo in photos for part in _parts(photo)]
     images = [ImageOps.fit(photo, (width, height), Image.Resampling.BICUBIC) for photo in photos]
+    if row.targets:
+        return [_annotated(np.array(image), number, row.targets) for number, image in enumerate(images)]
     return [_jpeg(image) for image in images] if row.encoded else [np.array(image) for image in images]
+
+
+def _annotated(image: NDArray[np.uint8], number: int, kind: str) -> dict[str, Any]:
+    """A sample with 8 boxes, their labels, and masks of what they enclose."""
+    rng = np.random.default_rng(number)
+    height, width = image.shape[:2]
+    corners = rng.uniform((0, 0), (width - 40, height - 40), (8, 2))
+    sides = rng.uniform(20, (width / 4, height / 4), (8, 2))
+    boxes = np.concatenate((corners, np.minimum(corners + sides, (width, height))), axis=1)
+    masks = np.zeros((8, height, width), np.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.astype(int), strict=True):
+        mask[top:bottom, left:right] = 1
+    classes = (masks * np.arange(1, 9, dtype=np.uint8)[:, None, None]).max(axis=0)
+    targets = {"masks": list(masks)} if kind == "masks" else {"mask": classes}
+    return {"image": image, "boxes": boxes, "labels": [*range(8)], **targets}
 
 
 def stripes_of(row: Row) -> list[Any]:

@@ -107,7 +107,6 @@ def test_shortest_sizes_are_drawn_as_theirs() -> None:
 
 
 def test_the_reference_recipe_of_ssd() -> None:
-    """What is left out is the crop by overlap, and the report says so."""
     pipeline = v2.Compose(
         [
             v2.RandomPhotometricDistort(), v2.RandomZoomOut(fill=[123.0, 117.0, 104.0]),  # type: ignore[list-item]
@@ -117,10 +116,68 @@ def test_the_reference_recipe_of_ssd() -> None:
         ]
     )  # fmt: skip
     imported = augreg.from_torchvision(pipeline)
-    left_out = [line for line in imported.report if "left out" in line]
-    assert len(left_out) == 1 and "RandomIoUCrop" in left_out[0]
+    assert not [line for line in imported.report if "left out" in line]
     assert imported.spec["targets"] == {
         "boxes": "xyxy", "min_visible": 0.0, "min_width": 1.0, "min_height": 1.0, "min_area": 1.0,
+        "centers": "drop",
     }  # fmt: skip
     done = augreg.Pipeline.from_spec(imported.spec).train({"image": PHOTO, "boxes": BOXES, "labels": [3, 5]}, 0)
     assert done["image"].dtype == torch.float32 and done["image"].max() <= 1.0
+
+
+@pytest.mark.parametrize("arguments", [{}, {"min_scale": 0.4, "max_scale": 0.9, "sampler_options": [0.0, 0.4, 2.0]}])
+def test_crops_by_overlap_have_the_statistics_of_theirs(arguments: Any) -> None:
+    """The share of crops, their sizes and places, and the boxes whose centers are inside."""
+    pipeline = v2.Compose([v2.RandomIoUCrop(**arguments), v2.SanitizeBoundingBoxes()])
+    imported = augreg.from_torchvision(pipeline)
+    assert imported.report == () and imported.spec["targets"]["centers"] == "drop"
+    want, made = theirs(pipeline, 6 * DRAWS), ours(imported.spec, 6 * DRAWS)
+
+    def numbers(found: Any) -> Any:
+        rows = []
+        for image, boxes, labels in found:
+            height, width = image.shape[:2]
+            whole = (height, width) == (60, 80)
+            edges = boxes[:, :4].sum(axis=0) / 80 if len(boxes) else np.zeros(4)
+            means = image[0, 0] / 255  # says where the crop is
+            rows.append([whole, height / 60, width / 80, *means, 3 in labels, 5 in labels, *edges])
+        return rows
+
+    agree(numbers(want), numbers(made))
+
+
+def test_random_sizes_are_drawn_as_theirs() -> None:
+    """60 x 80 fits into 50 rows of 40 columns at half its size, times 0.5 to 2; 40 is never drawn of 30 to 40."""
+    for pipeline in (v2.ScaleJitter((40, 50), scale_range=(0.5, 2.0)), v2.RandomResize(30, 40)):
+        imported = augreg.from_torchvision(v2.Compose([pipeline]))
+        assert imported.report == ()
+        want, made = theirs(pipeline, 4 * DRAWS), ours(imported.spec, 4 * DRAWS)
+
+        def numbers(found: Any) -> Any:
+            return [
+                [image.shape[0] / 60, image.shape[1] / 80, *boxes[0] / 80, image.mean() / 255]
+                for image, boxes, _ in found
+            ]
+
+        agree(numbers(want), numbers(made))
+    heights = {image.shape[0] for image, _, _ in made}
+    assert heights == {*range(30, 40)} == {image.shape[0] for image, _, _ in want}
+
+
+def test_dtypes_of_images_and_masks() -> None:
+    """A mapping of dtypes says what images become; floats that become bytes again are bytes."""
+    floats, whole = v2.ToDtype(torch.float32, scale=True), v2.ToDtype(torch.uint8, scale=True)
+    named = {tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64, "others": None}
+    masks = {tv_tensors.Mask: torch.int64, "others": None}
+    for steps, said in (
+        ([floats, whole], ""), ([whole, floats], ""), ([v2.ToDtype(torch.float32), v2.ToDtype(torch.uint8)], ""),
+        ([v2.ToDtype(named, scale=True)], "masks keep their dtype, and become torch.int64"),
+        ([v2.ToDtype(masks)], "masks keep their dtype"),
+        ([floats, v2.ToDtype(torch.uint8)], "images are not kept as bytes"),
+    ):  # fmt: skip
+        pipeline = v2.Compose([v2.ToImage(), *steps])
+        imported = augreg.from_torchvision(pipeline)
+        assert len(imported.report) == bool(said) and said in "".join(imported.report)
+        want, made = pipeline(PHOTO), augreg.Pipeline.from_spec(imported.spec).test(PHOTO)
+        if "bytes" not in said:
+            assert made.dtype == want.dtype and torch.allclose(made.float(), want.float(), atol=1e-6)

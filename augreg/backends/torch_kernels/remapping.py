@@ -1,7 +1,7 @@
 """Displacement fields, with numbers and keys of each image, and images read through them. The op Remap.
 
 The formulas are those of `backends.displacement`, and so are the precisions. Elastic fields and lenses are made on
-the device; the few random numbers of grids come from the host.
+the device; the few random numbers of grids come from the host, and other fields are made there, one by one.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from augreg.backends import displacement
 from augreg.backends.torch_kernels import blurring, bordering, columns, fields
 from augreg.backends.torch_kernels.columns import Number
 from augreg.backends.torch_kernels.division import divided
 from augreg.backends.torch_kernels.moving import filling, picked
+from augreg.ops import Remap
 
-__all__ = ["elastic", "grid", "lens", "remapped"]
+__all__ = ["ON_HOST", "elastic", "grid", "lens", "on_host", "remapped"]
 
+ON_HOST: Final = ("waves", "bands", "nodes", "camera", "fisheye", "tiles")
+"""Fields that `on_host` makes."""
 Keys: TypeAlias = NDArray[np.uint64]
 _FAR: Final = 2.0**30
 
@@ -73,6 +77,20 @@ def lens(numbers: tuple[Number, ...], images: torch.Tensor) -> torch.Tensor:
     return torch.stack(((y * stretch).to(torch.float32), (x * stretch).to(torch.float32)), 1)
 
 
+def on_host(op: Remap, images: torch.Tensor) -> torch.Tensor:
+    """The same for any other field, made on the host as for single images."""
+    count, _, height, width = images.shape
+    ys = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
+    xs = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
+    numbers = columns.table(op.numbers, count).T.tolist()
+    keys = np.broadcast_to(fields.field_keys(op.key), count).tolist()
+    shifts = np.empty((count, 2, height, width), np.float32)
+    for found, given, key in zip(shifts, numbers, keys, strict=True):
+        rows, across = displacement.sources(Remap(op.field, tuple(given), key), height, width)
+        found[0], found[1] = rows - ys, across - xs
+    return columns.to_device(shifts, images.device)
+
+
 def remapped(
     images: torch.Tensor, shifts: torch.Tensor, interpolation: str, fill: torch.Tensor, mode: str = "constant"
 ) -> torch.Tensor:
@@ -85,8 +103,11 @@ def remapped(
     xs = torch.arange(width, dtype=torch.float32, device=images.device) + 0.5 + shifts[:, 1]
     if mode != "constant":
         return bordering.sampled(images, ys, xs, interpolation, mode)
+    if interpolation == "bicubic":
+        found = bordering.sampled(images, ys, xs, interpolation, "edge")
+    else:
+        found = (_nearest if interpolation == "nearest" else _bilinear)(images, ys[:, None], xs[:, None])
     inside = (ys >= 0) & (ys < height) & (xs >= 0) & (xs < width)
-    found = (_nearest if interpolation == "nearest" else _bilinear)(images, ys[:, None], xs[:, None])
     return torch.where(inside[:, None], found, filling(fill, images))
 
 

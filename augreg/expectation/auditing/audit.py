@@ -23,6 +23,7 @@ from augreg.expectation.moments.propagation import propagate
 from augreg.expectation.noise.find_noise import NoiseReport, NoiseSource, find_noise, kept
 from augreg.loss.penalties import unwrapped
 from augreg.pipeline import Pipeline
+from augreg.spec.one_view import check_one_view
 from augreg.steps.rules import is_random, rule_of
 
 __all__ = ["audit"]
@@ -94,6 +95,7 @@ def _check(model: Any, pipe: Any, samples: Any, time_limit: Any, tolerance: Any)
         raise TypeError(f"expected the model, a torch.nn.Module, got {type(model).__name__}")
     if pipe is not None and not isinstance(pipe, Pipeline):
         raise TypeError(f"pipe must be a Pipeline, got {type(pipe).__name__}")
+    check_one_view(pipe, "an audit")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 4:
         raise ValueError(f"samples must be an integer of at least 4, two for each half, got {samples!r}")
     if time_limit is not None and not time_limit > 0:

@@ -44,7 +44,7 @@ def example_views(predictor: Predictor, image: Any) -> tuple[ExampleView, ...]:
     """The first views of an image, at most 8. The first is the test image."""
     found = []
     with torch.no_grad(), predictor.drawing(()):
-        for view in predictor.pipe.views(image, _VIEWS):
+        for view in predictor.pipe.channels_first.views(image, _VIEWS):
             made = view.image["image"] if isinstance(view.image, dict) else view.image
             array = np.asarray(made)
             probabilities = predictor.of_input(torch.from_numpy(np.ascontiguousarray(array)))

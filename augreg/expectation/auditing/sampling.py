@@ -178,7 +178,7 @@ class _OnlySteps:
 
     def views(self, image: Any, count: int, index: int | str) -> Any:
         """The views of an image."""
-        return self._pipe.views(image, count, index, only=self._steps)
+        return self._pipe.channels_first.views(image, count, index, only=self._steps)
 
 
 def sampled_mean(predictor: Predictor, noise: Noise, images: Sequence[Any], first: int, samples: int) -> SampledMean:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from augreg.spec.one_view import check_one_view
 from augreg.training.averaging import first_tensor
 
 __all__ = ["Side", "model_batches"]
@@ -45,11 +46,13 @@ def _given(images: Any) -> Iterator[Tensor]:
 
 def _made(images: Iterable[Any], pipe: Any, side: Side, views: int, batch_size: int, epoch: int) -> Iterator[Tensor]:
     """Batches of what the pipeline makes of each image; a change of size begins a batch."""
+    pipe = getattr(pipe, "channels_first", pipe)
     for number, stack in enumerate(_stacks(_inputs(images, pipe, side, views, epoch), batch_size)):
         yield pipe.batch(stack, epoch=epoch, batch=number) if side == "train" else stack
 
 
 def _inputs(images: Iterable[Any], pipe: Any, side: Side, views: int, epoch: int) -> Iterator[Tensor]:
+    check_one_view(pipe, "batch norm")
     for index, item in enumerate(images):
         image = item[0] if isinstance(item, tuple | list) else item
         if side == "views":

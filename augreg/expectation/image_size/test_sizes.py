@@ -20,6 +20,7 @@ from augreg.expectation.image_size.enlarged import with_test_size
 from augreg.expectation.preprocessing.model_predictions import predictions
 from augreg.inspect.tables import table
 from augreg.ops import Scene
+from augreg.spec.one_view import check_one_view
 
 if TYPE_CHECKING:
     from torch import nn
@@ -128,6 +129,7 @@ def test_size(
     logits are in what the model returns. The mode of the model is as before. Raises ValueError for wrong arguments,
     and ImageError for a step whose effect on sizes is not known before it runs.
     """
+    check_one_view(pipe, "a test size")
     images = None if images is None else list(images)
     known = None if labels is None else np.asarray(list(labels))
     _check(model, images, known)

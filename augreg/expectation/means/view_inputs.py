@@ -37,7 +37,8 @@ class ImageViews:
 
     def __init__(self, pipe: Pipeline, image: Any, index: int | str, most: int | None, draws: int) -> None:
         """`most` is the largest number of nodes, None takes the test image alone; about `draws` are needed."""
-        self._make: Callable[[int], Any] = lambda count: pipe.views(image, count, index)
+        shown = getattr(pipe, "channels_first", pipe)
+        self._make: Callable[[int], Any] = lambda count: shown.views(image, count, index)
         views = self._make(1) if most is None else self._with_all_nodes(2 + draws)
         self.test: Plan = views[0].plan
         self.drawn = most is not None and any(view.drawn for view in views)
@@ -177,7 +178,7 @@ class ViewInputs:
 
     def _exchanges(self) -> bool:
         targets = self.images[0].test.settings.targets
-        return bool(targets.classes and targets.swap)
+        return bool((targets.classes and targets.partners) or targets.numbers)
 
     def _read(self, view: View) -> Tensor:
         """The image of a view as a tensor, on the device and in the type of the model."""

@@ -19,6 +19,7 @@ from augreg.expectation.preprocessing.of_pipelines import pipeline_skew
 from augreg.expectation.preprocessing.prepared_image import prepared
 from augreg.expectation.preprocessing.report import Skew
 from augreg.pipeline import Pipeline
+from augreg.spec.one_view import check_one_view
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,6 +56,8 @@ def skew(
     with a model, whose logits `select` finds in its output, the change of its predictions. Raises ValueError for
     arguments that cannot be compared.
     """
+    for one in (pipe, other):
+        check_one_view(one, "skew")
     images = list(images)
     measure = Measure(model, select)
     if isinstance(other, Pipeline):

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from augreg.importers.albumentations_steps import color, framing, functions, texture, warps, weather
+from augreg.importers.albumentations_steps import (
+    affine,
+    color,
+    distortions,
+    framing,
+    functions,
+    texture,
+    warps,
+    weather,
+)
 from augreg.importers.translation import Translator
 
 __all__ = ["STEP_TRANSLATORS", "UNSUPPORTED"]
 
 STEP_TRANSLATORS: Mapping[str, Translator] = {
-    **framing.TRANSLATORS, **warps.TRANSLATORS, **color.TRANSLATORS, **texture.TRANSLATORS,
-    **functions.TRANSLATORS, **weather.TRANSLATORS,
+    **framing.TRANSLATORS, **warps.TRANSLATORS, **affine.TRANSLATORS, **distortions.TRANSLATORS, **color.TRANSLATORS,
+    **texture.TRANSLATORS, **functions.TRANSLATORS, **weather.TRANSLATORS,
 }  # fmt: skip
 """The translators by class name, without containers."""
 

@@ -10,9 +10,13 @@ from augreg.importers.translation import Parameters, Translation, Translator, Un
 __all__ = [
     "INTERPOLATIONS",
     "at_corners",
+    "beyond",
     "fill",
     "interpolation",
+    "keep_mask_fill",
+    "mask_fill",
     "note_mirrored_rows",
+    "note_shrunk_rows",
     "padded",
     "plain",
     "probability",
@@ -30,13 +34,16 @@ def probability(params: Parameters) -> dict[str, Any]:
 
 
 def interpolation(params: Parameters) -> str:
-    """The name of an OpenCV interpolation."""
+    """The name of an OpenCV interpolation of a map that keeps the size."""
     value = params.take("interpolation", 1)
-    params.ignore("mask_interpolation")  # masks are always sampled with nearest
+    params.only("mask_interpolation", 0, why="masks are sampled by the nearest pixel")
     if value in INTERPOLATIONS:
         return INTERPOLATIONS[value]
-    params.lose(f"interpolation={value} became bilinear")
-    return "bilinear"
+    if value == 3:  # OpenCV's maps take bilinear for INTER_AREA
+        return "bilinear"
+    near = "bicubic" if value == 4 else "bilinear"
+    params.lose(f"interpolation={value} became {near}")
+    return near
 
 
 def at_corners(name: str) -> str:
@@ -46,7 +53,6 @@ def at_corners(name: str) -> str:
 
 def fill(params: Parameters) -> dict[str, Any]:
     """The argument `fill`, unless it is black."""
-    params.only("fill_mask", 0.0, 0, None, why="`targets: {mask_fill: ..}` sets it for the whole spec")
     value = params.take("fill", 0)
     if isinstance(value, str):
         raise UnsupportedError(f"fill={value!r}: the fill has to be a color")
@@ -58,7 +64,38 @@ def padded(params: Parameters) -> dict[str, Any]:
     mode = params.take("border_mode", 0)
     if mode not in _BORDERS:
         raise UnsupportedError(f"border_mode={mode}")
+    if mode == 0:
+        keep_mask_fill(params)
+    else:
+        params.ignore("fill_mask")
     return {"mode": _BORDERS[mode], **fill(params)}
+
+
+def keep_mask_fill(params: Parameters) -> None:
+    """Report what masks show where the image shows its fill, unless it is that of the whole spec."""
+    if mask_fill(params.take("fill_mask")) != params.mask_fill:
+        shown = f"fill_mask={params.values.get('fill_mask', 0)}"
+        params.lose(f"{shown} is not kept: `targets: {{mask_fill: {params.mask_fill}}}` is for the whole spec")
+
+
+def mask_fill(value: Any) -> int | None:
+    """The value that masks show, 0 for None; None if there is no single one."""
+    each = {*numbers(list(value))} if isinstance(value, list | tuple) else {0.0 if value is None else float(value)}
+    return int(each.pop()) if len(each) == 1 and min(each).is_integer() else None
+
+
+def beyond(params: Parameters) -> dict[str, Any]:
+    """What a map shows beyond the border: the arguments `mode`, unless it is constant, and `fill`."""
+    options = padded(params)
+    if options["mode"] == "constant":
+        del options["mode"]
+    return options
+
+
+def note_shrunk_rows(params: Parameters, walk: Translation) -> None:
+    """Say that boxes enclose their turned corners."""
+    if params.take("rotate_method", "largest_box") != "largest_box" and walk.has_rows:
+        params.lose("rotate_method='ellipse' is not kept: a box encloses its turned corners")
 
 
 def note_mirrored_rows(params: Parameters, walk: Translation) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import (
-    at_corners,
     fill,
-    interpolation,
+    keep_mask_fill,
     note_mirrored_rows,
     padded,
     probability,
@@ -17,7 +16,12 @@ from augreg.importers.translation import Parameters, Steps, Translation, Transla
 
 __all__ = ["TRANSLATORS"]
 
+_AREA, _LINEAR_EXACT = 3, 5
 _EXACT = 6  # OpenCV's INTER_NEAREST_EXACT, which is at centers
+_RESIZED = {
+    0: "nearest_floor", 1: "bilinear", 2: "bicubic", _AREA: "area", 4: "lanczos4", _LINEAR_EXACT: "bilinear",
+    _EXACT: "nearest",
+}  # fmt: skip
 
 
 def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
@@ -27,27 +31,30 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
         walk.options.setdefault("targets", {})["nearest"] = "floor"
     elif masks != _EXACT:
         params.lose(f"mask_interpolation={masks} is not kept: masks are resized by the nearest pixel")
-    area = params.take("interpolation", 1) == 3 or params.take("area_for_downscale") is not None
-    if area:
-        params.lose("INTER_AREA became bilinear with antialias, the most similar")
-        return {"interpolation": "bilinear"}
-    if params.take("interpolation", 1) == _EXACT:
-        return {"interpolation": "nearest"}
-    return {"interpolation": at_corners(interpolation(params)), "antialias": False}
+    value, shrinking = params.take("interpolation", 1), params.take("area_for_downscale")
+    if shrinking is not None and value != _AREA:
+        params.lose(f"area_for_downscale={shrinking!r} is not kept: the interpolation is the same for every size")
+    if value not in _RESIZED:
+        params.lose(f"interpolation={value} became bilinear")
+        value = 1
+    antialias = {"antialias": False} if _RESIZED[value] not in ("area", "lanczos4", "nearest") else {}
+    return {"interpolation": _RESIZED[value], **antialias}
 
 
 def _crop(name: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
         size = [params.take("height"), params.take("width")]
         if not params.take("pad_if_needed", False):
-            params.ignore("pad_position", "border_mode")
+            params.ignore("pad_position", "border_mode", "fill_mask")
             params.note("a smaller image is padded here, and is an error in albumentations")
         else:
             params.only("pad_position", "center", why="a smaller image is padded evenly")
+            if name == "random_crop" and params.values.get("border_mode", 0):
+                return [{name: {"size": size, **padded(params), **probability(params)}}]
             params.only("border_mode", 0, why="a smaller image is padded with fill")
-        if name == "center_crop":
-            params.note("where the sides differ by an odd number, the crop may start one pixel later here")
-        return [{name: {"size": size, **fill(params), **probability(params)}}]
+            keep_mask_fill(params)
+        rounding = {"rounding": "down"} if name == "center_crop" else {}
+        return [{name: {"size": size, **fill(params), **rounding, **probability(params)}}]
 
     return translator
 
@@ -82,13 +89,14 @@ def _sized_crop(params: Parameters, walk: Translation) -> Steps:
 
 
 def _around_boxes(params: Parameters, walk: Translation) -> Steps:
-    for key in ("erosion_rate", "erosion_factor"):
-        params.only(key, 0.0, 0, why="boxes stay whole")
-    params.note("an image without boxes is cropped around its middle here, and not at all in albumentations")
-    if params.name == "BBoxSafeRandomCrop":
-        return [{"crop_around_boxes": probability(params)}]
-    size = [params.take("height"), params.take("width")]
-    return [{"crop_around_boxes": {"size": size, **_resampled(params, walk), **probability(params)}}]
+    arguments: dict[str, Any] = {"without_boxes": "shrink"}
+    if erosion := params.take("erosion_rate", 0.0):
+        arguments["erosion"] = erosion
+        if params.values.get("_version_1"):
+            arguments["erode"] = "boxes"
+    if params.name != "BBoxSafeRandomCrop":
+        arguments = {"size": [params.take("height"), params.take("width")], **arguments, **_resampled(params, walk)}
+    return [{"crop_around_boxes": {**arguments, **probability(params)}}]
 
 
 def _crop_box(params: Parameters, walk: Translation) -> Steps:
@@ -97,20 +105,22 @@ def _crop_box(params: Parameters, walk: Translation) -> Steps:
         params.lose("a smaller image is padded at the bottom and on the right here")
     else:
         params.note("a smaller image is padded here, and is an error in albumentations")
-    params.ignore("pad_position", "border_mode")
+    params.ignore("pad_position", "border_mode", "fill_mask")
     size = [bottom - top, right - left]
     return [{"crop_box": {"size": size, "top": top, "left": left, **fill(params), **probability(params)}}]
 
 
 def _by_side(name: str, argument: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
-        size = params.take("max_size")
-        params.only("max_size_hw", None)
-        if not isinstance(size, int):
-            raise UnsupportedError(f"max_size={size}: only a single integer is possible")
-        if argument == "shorter":
-            params.note("the longer side is rounded down here, and to the nearest integer in albumentations")
-        return [{name: {argument: size, **_resampled(params, walk), **probability(params)}}]
+        sizes = params.take("max_size")
+        if sizes is None:
+            raise UnsupportedError(f"max_size_hw={params.take('max_size_hw')}: only max_size is possible")
+        params.ignore("max_size_hw")
+        rest = {**({"rounding": "nearest"} if argument == "shorter" else {}), **_resampled(params, walk)}
+        if not isinstance(sizes, list):
+            return [{name: {argument: sizes, **rest, **probability(params)}}]
+        each = [{name: {argument: size, **rest, "p": 1.0}} for size in sizes]
+        return [{"one_of": {"steps": each, **probability(params)}}]
 
     return translator
 
@@ -132,6 +142,39 @@ def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
     return [{"pad_to": {"size": sides, "divisor": divisors, **options, "p": params.take("p", 1.0)}}]
 
 
+def _crop_and_pad(params: Parameters, walk: Translation) -> Steps:
+    note_mirrored_rows(params, walk)
+    pixels, fractions = params.take("px"), params.take("percent")
+    ranges = _edges(fractions) if pixels is None else _edges(pixels, upto=1)
+    edges = dict(zip(("top", "right", "bottom", "left"), ranges, strict=True))
+    color = params.values.get("fill")
+    if isinstance(color, list | tuple) and not params.values.get("border_mode"):
+        raise UnsupportedError(f"fill={color}: one of its grays is drawn")
+    one = isinstance(pixels or fractions, list) and len(pixels or fractions) == 2
+    options = {
+        **({} if pixels is None else {"unit": "pixels"}),
+        **({} if params.take("sample_independently", True) or not one else {"together": True}),
+        **({} if params.take("keep_size", True) else {"keep_size": False}),
+    }
+    return [{"move_edges": {**edges, **options, **_resampled(params, walk), **padded(params), **probability(params)}}]
+
+
+def _edges(value: Any, upto: int = 0) -> list[list[float]]:
+    """The ranges of the four edges; those of pixels end before their second number."""
+    if not isinstance(value, list):
+        return [[value, value]] * 4
+    if len(value) == 2:
+        return [[value[0], value[1] - upto]] * 4
+    if any(isinstance(each, list) and len(each) != 2 for each in value):
+        raise UnsupportedError(f"{value}: one of several amounts is drawn")
+    return [[each[0], each[1] - upto] if isinstance(each, list) else [each, each] for each in value]
+
+
+def _from_borders(params: Parameters, walk: Translation) -> Steps:
+    edges = {edge: params.take(f"crop_{edge}", 0.1) for edge in ("top", "bottom", "left", "right")}
+    return [{"crop_edges": {**edges, **probability(params)}}]
+
+
 TRANSLATORS: Mapping[str, Translator] = {
     "RandomCrop": _crop("random_crop"),
     "RandomScale": _random_scale,
@@ -145,6 +188,8 @@ TRANSLATORS: Mapping[str, Translator] = {
     "SmallestMaxSize": _by_side("resize", "shorter"),
     "LongestMaxSize": _by_side("longest_max_size", "longer"),
     "Pad": _pad,
+    "CropAndPad": _crop_and_pad,
+    "RandomCropFromBorders": _from_borders,
     "PadIfNeeded": _pad_if_needed,
 }
 """The translators by class name."""

@@ -114,13 +114,11 @@ def _downscale(params: Parameters, walk: Translation) -> Steps:
     modes = params.take("interpolation_pair") or {"upscale": 0, "downscale": 0}
     names: dict[str, Any] = {}
     for key, argument in (("downscale", "shrink"), ("upscale", "interpolation")):
-        if modes[key] not in INTERPOLATIONS and (key, modes[key]) != ("downscale", 3):
+        known = {**INTERPOLATIONS, 3: "area", 4: "lanczos4"}
+        if modes[key] not in known:
             params.lose(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
-        names[argument] = at_corners(INTERPOLATIONS.get(modes[key], "bicubic"))
-    if modes["downscale"] == 3:  # the mean of what a pixel covers
-        del names["shrink"]
-    else:
-        names["antialias"] = False
+        names[argument] = at_corners(known.get(modes[key], "bicubic"))
+    names["antialias"] = False
     return [{"downscale": {"scale": params.take("scale_range"), **names, **probability(params)}}]
 
 

@@ -17,7 +17,8 @@ __all__ = ["against_overfitting"]
 MOVES = {
     *("affine", "rotate", "translate_x", "translate_y", "shear_x", "shear_y", "perspective", "perspective_zoom"),
     *("random_crop", "random_resized_crop", "random_sized_crop", "safe_crop", "crop_around_boxes"),
-    *("elastic", "grid_distortion", "optical_distortion"),
+    *("elastic", "grid_distortion", "optical_distortion", "grid_stretch", "piecewise_affine", "safe_rotate"),
+    "affine_points",
 }
 POLICIES = {"rand_augment", "trivial_augment_wide", "auto_augment", "aug_mix", "timm_policy", "three_augment"}
 HIDES = {"cutout", "holes", "pixel_dropout", "random_erasing", "grid_mask"}

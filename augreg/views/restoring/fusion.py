@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.images.codecs import tensor
-from augreg.targets import rows
+from augreg.targets import oriented, rows
 from augreg.targets.boxes import from_pixels
+from augreg.targets.conventions import Targets
+from augreg.views.restoring import oriented_boxes
 from augreg.views.restoring.means import counted, one_each
-from augreg.views.restoring.points import restore_edges, restore_keypoints, restore_labels
+from augreg.views.restoring.points import restore_corners, restore_edges, restore_keypoints, restore_labels
 from augreg.views.restoring.routes import Points, Route
 
 __all__ = ["FusedBoxes", "fuse_boxes", "mean_boxes", "mean_keypoints"]
@@ -36,25 +38,30 @@ class FusedBoxes(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """The boxes of all views in the frame, sorted by weight times score."""
+    """The boxes of all views in the frame, n x 4 edges or n x 4 x 2 corners, sorted by weight times score."""
 
-    edges: Points
+    boxes: Points
     scores: NDArray[np.float64]
     weights: NDArray[np.float64]
     labels: list[Any]
 
 
 def mean_boxes(plans: Sequence[Plan], weights: Sequence[float], boxes: Any, *, frame: Plan | None = None) -> Any:
-    """The weighted mean over views of boxes whose rows correspond (n x 4 for each view), in the format of the spec.
+    """The weighted mean over views of boxes whose rows correspond, in the format of the spec.
 
-    It is the mean of the boxes around what comes back from each view. What is given for a view of weight 0 counts
+    It is the mean of the boxes around what comes back from each view, and of oriented boxes that of their corners, or
+    of center, sides and direction. What is given for a view of weight 0 counts
     nowhere and may be None, here and in the functions below. Raises ImageError.
     """
     every = counted(plans, weights, boxes)
-    found = [restore_edges(plan, given, frame) for plan, _, given in every]
+    found = [_restored(plan, given, frame) for plan, _, given in every]
     _same_rows("boxes", found)
-    edges = np.average(found, axis=0, weights=[weight for _, weight, _ in every])
-    return _written(edges, every[0][2], plans[0], frame)
+    shares = [weight for _, weight, _ in every]
+    if found[0].ndim == 3:
+        targets = plans[0].settings.targets
+        turned = [oriented_boxes.mean_corners(row, shares, targets) for row in np.stack(found, axis=1)]
+        return _written(np.array(turned).reshape(-1, 4, 2), every[0][2], plans[0], frame)
+    return _written(np.average(found, axis=0, weights=shares), every[0][2], plans[0], frame)
 
 
 def mean_keypoints(
@@ -106,9 +113,10 @@ def fuse_boxes(
     given = list(zip(one_each(boxes, plans), one_each(scores, plans), each, strict=True))
     every = counted(plans, weights, given)
     found = _candidates(every, min_score, frame)
-    groups = _groups(found, overlap)
-    edges = np.array([_fused(found, group) for group in groups]).reshape(-1, 4)
-    centers = (edges[:, :2] + edges[:, 2:]) / 2
+    targets = plans[0].settings.targets
+    groups = _groups(found, overlap, targets)
+    fused = np.array([_fused(found, group, targets) for group in groups]).reshape(-1, *found.boxes.shape[1:])
+    centers = (fused[:, :2] + fused[:, 2:]) / 2 if fused.ndim == 2 else fused.mean(axis=1)
     seen = sum(
         (weight * Route(plan, frame).to_view(centers)[1] for plan, weight, _ in every),
         start=np.zeros(len(groups)),
@@ -118,7 +126,7 @@ def fuse_boxes(
     fused_scores = sums[:, 1] / np.maximum(sums[:, 0], seen)
     order = np.argsort(-fused_scores, kind="stable")
     return FusedBoxes(
-        _written(edges[order], every[0][2][0], plans[0], frame),
+        _written(fused[order], every[0][2][0], plans[0], frame),
         _like(fused_scores[order], every[0][2][1]),
         None if labels is None else [found.labels[groups[place][0]] for place in order],
         np.array([len(groups[place]) for place in order], np.intp),
@@ -127,9 +135,9 @@ def fuse_boxes(
 
 def _candidates(every: list[tuple[Plan, float, Any]], min_score: float, frame: Plan | None) -> _Candidates:
     """The boxes of all views in the frame, with what belongs to them."""
-    edges, confidences, shares, names = [], [], [], []
+    restored_boxes, confidences, shares, names = [], [], [], []
     for plan, weight, (boxes, scores, labels) in every:
-        restored = restore_edges(plan, boxes, frame)
+        restored = _restored(plan, boxes, frame)
         given = _as_array(scores).reshape(-1)
         own = [None] * len(given) if labels is None else _as_list(restore_labels(plan, labels, frame=frame))
         if not len(restored) == len(given) == len(own):
@@ -140,37 +148,47 @@ def _candidates(every: list[tuple[Plan, float, Any]], min_score: float, frame: P
         if not ((given >= 0.0) & (given <= 1.0)).all():
             raise ImageError(f"{plan.title}: expected scores from 0 to 1, got {given.tolist()}")
         keep = np.flatnonzero(given >= min_score)
-        edges.append(restored[keep])
+        restored_boxes.append(restored[keep])
         confidences.append(given[keep])
         shares.append(np.full(len(keep), weight))
         names += [own[place] for place in keep]
     all_scores, all_weights = np.concatenate(confidences), np.concatenate(shares)
     order = np.argsort(-all_scores * all_weights, kind="stable")
     sorted_names = [names[place] for place in order]
-    return _Candidates(np.concatenate(edges)[order], all_scores[order], all_weights[order], sorted_names)
+    return _Candidates(np.concatenate(restored_boxes)[order], all_scores[order], all_weights[order], sorted_names)
 
 
-def _groups(found: _Candidates, overlap: float) -> list[list[int]]:
+def _restored(plan: Plan, boxes: Any, frame: Plan | None) -> Points:
+    """The boxes of a view in the frame: n x 4 edges, or n x 4 x 2 corners of oriented boxes."""
+    turned = plan.settings.targets.boxes in oriented.COLUMNS
+    return (restore_corners if turned else restore_edges)(plan, boxes, frame)
+
+
+def _groups(found: _Candidates, overlap: float, targets: Targets) -> list[list[int]]:
     """The places of the candidates that are one object, for each object; the best candidate comes first."""
     groups: list[list[int]] = []
-    fused = np.zeros((0, 4))
+    fused = found.boxes[:0]
     for place, label in enumerate(found.labels):
-        overlaps = _overlaps(fused, found.edges[place])
+        measure = _overlaps if fused.ndim == 2 else oriented_boxes.overlaps
+        overlaps = measure(fused, found.boxes[place])
         overlaps[[found.labels[group[0]] != label for group in groups]] = 0.0
         best = int(overlaps.argmax()) if groups else -1
         if groups and overlaps[best] > overlap:
             groups[best].append(place)
-            fused[best] = _fused(found, groups[best])
+            fused[best] = _fused(found, groups[best], targets)
         else:
             groups.append([place])
-            fused = np.concatenate((fused, found.edges[[place]]))
+            fused = np.concatenate((fused, found.boxes[[place]]))
     return groups
 
 
-def _fused(found: _Candidates, group: list[int]) -> Points:
+def _fused(found: _Candidates, group: list[int], targets: Targets) -> Points:
     """The mean of the boxes of one object, weighted by their scores times the weights of their views."""
     parts = found.scores[group] * found.weights[group]
-    return np.asarray(np.average(found.edges[group], axis=0, weights=parts if parts.sum() > 0.0 else None))
+    weights = parts if parts.sum() > 0.0 else None
+    if found.boxes.ndim == 3:
+        return oriented_boxes.mean_corners(found.boxes[group], weights, targets)
+    return np.asarray(np.average(found.boxes[group], axis=0, weights=weights))
 
 
 def _overlaps(boxes: Points, box: Points) -> NDArray[np.float64]:
@@ -230,7 +248,12 @@ def _like(values: Points, given: Any) -> Any:
     return values.astype(given.dtype if given.dtype.kind == "f" else np.float64)
 
 
-def _written(edges: Points, given: Any, plan: Plan, frame: Plan | None) -> Any:
-    """Boxes x1, y1, x2, y2 in pixels of the frame, in the format of the spec and in the form of `given`."""
-    like = rows.read(given, "boxes", "boxes", (4,))[1]
-    return rows.write(from_pixels(edges, plan.settings.targets, Route(plan, frame).size), like)
+def _written(found: Points, given: Any, plan: Plan, frame: Plan | None) -> Any:
+    """Boxes in pixels of the frame, edges or corners, in the format of the spec and in the form of `given`."""
+    targets, size = plan.settings.targets, Route(plan, frame).size
+    if found.ndim == 2:
+        return rows.write(from_pixels(found, targets, size), rows.read(given, "boxes", "boxes", (4,))[1])
+    flat, paired = oriented.paired(given) if targets.boxes == "xyxyxyxy" else (given, False)
+    like = rows.read(flat, "boxes", "boxes", (oriented.COLUMNS[targets.boxes or ""],))[1]
+    numbers = oriented.numbers_of(found, targets, size)
+    return rows.write(numbers.reshape(-1, 4, 2) if paired else numbers, like)

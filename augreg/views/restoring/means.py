@@ -105,7 +105,7 @@ def mean_scores(
     for plan, weight, prediction in counted(plans, weights, predictions):
         values, targets = _in_space(prediction, space, -1), plan.settings.targets
         names = targets.classes if classes is None else classes
-        if names and Correspondence(plan).mirrored:
+        if (names or (names is None and targets.numbers)) and Correspondence(plan).mirrored:
             values = exchanged_channels(values, names, targets, axis=-1)
         total = total + weight * values
         dtype = values.dtype if dtype_name(prediction) == "bool" else prediction.dtype

@@ -70,7 +70,7 @@ class RestoringViews:
         return mean_scores(self._plans, self._shares, predictions, space=space, classes=classes)
 
     def mean_boxes(self, boxes: Any, *, frame: FrameName = "image") -> Any:
-        """The weighted mean of boxes whose rows are the same objects on every view; n x 4 as the spec says.
+        """The weighted mean of boxes whose rows are the same objects on every view, in the format of the spec.
 
         Raises ImageError.
         """
@@ -95,7 +95,7 @@ class RestoringViews:
         min_score: float = 0.0,
         frame: FrameName = "image",
     ) -> FusedBoxes:
-        """Weighted box fusion of what a detector found on each view: n x 4 boxes, n scores and n labels for each.
+        """Weighted box fusion of what a detector found on each view: n boxes, n scores and n labels for each.
 
         It has `.boxes`, `.scores`, `.labels` and `.counts`, the highest score first. Boxes of one label whose
         intersection over union is more than `overlap` are one object. Raises ImageError.

@@ -22,6 +22,7 @@ from augreg.views.restoring.routes import Points, Route
 
 __all__ = [
     "restore_boxes",
+    "restore_corners",
     "restore_edges",
     "restore_keypoints",
     "restore_labels",
@@ -61,38 +62,42 @@ def restore_boxes(
         found = found / (width, height) if targets.normalized else found
         return rows.write(found if corners or paired else found.reshape(-1, 8), like)
     if turned:
-        outline = _outline(route, given)
-        moved = route.to_frame(given.reshape(-1, 2)).reshape(-1, 4, 2)
-        counts = np.full(len(given), outline.shape[1])
-        around = oriented.around(outline.reshape(-1, 2), counts, moved)
-        return rows.write(oriented.numbers_of(around, targets, route.size), like)
+        return rows.write(oriented.numbers_of(restore_corners(plan, boxes, frame), targets, route.size), like)
     found = _bounds(route, given)
     if clip:
         found = np.clip(found, 0.0, np.array((route.size[1], route.size[0]) * 2, np.float64))
     return rows.write(from_pixels(found, targets, route.size), like)
 
 
+def restore_corners(plan: Plan, boxes: Any, frame: Plan | None = None) -> Points:
+    """The corners in pixels of the frame of oriented boxes on a view, n x 4 x 2; five numbers stay rectangles."""
+    targets = _with_format(plan)
+    route = Route(plan, frame)
+    given = corners_in_pixels(boxes, targets, route.view_size)
+    moved = route.to_frame(given.reshape(-1, 2)).reshape(-1, 4, 2)
+    if targets.boxes == "xyxyxyxy":
+        return moved
+    outline = _outline(route, given)
+    return oriented.around(outline.reshape(-1, 2), np.full(len(given), outline.shape[1]), moved)
+
+
 def restore_edges(plan: Plan, boxes: Any, frame: Plan | None = None) -> Points:
     """The edges x1, y1, x2, y2 in pixels of the frame of the boxes around boxes on a view: n x 4."""
     targets = _with_format(plan)
-    if targets.boxes in oriented.COLUMNS:
-        raise ImageError(
-            f"boxes of several views are averaged where they are upright, and the spec's are {targets.boxes}; "
-            "restore_boxes gives those of each view in the frame of the image"
-        )
     route = Route(plan, frame)
     return _bounds(route, corners_in_pixels(boxes, targets, route.view_size))
 
 
 def restore_keypoints(
-    plan: Plan, keypoints: Any, names: Sequence[str] | None = None, *, frame: Plan | None = None
+    plan: Plan, keypoints: Any, names: Sequence[str | int] | None = None, *, frame: Plan | None = None
 ) -> Any:
     """Keypoints that were predicted on a view, in the frame of the image, in the form in which they are given.
 
     They are n x 2, n x 3 with a visibility or confidence, n x k x 2 or 3 for k points of each of n instances, or a
     mapping from names to points. `names` are those of n points, or of the k. If the view is mirrored, points change
-    places with those whose names the spec's `targets: {swap: ..}` pairs with theirs. `frame` is the plan whose result
-    is the frame, None for the image. Points outside the frame keep their coordinates. Raises ImageError.
+    places with those whose names, or without names whose numbers, the spec's `targets` pairs with theirs. `frame` is
+    the plan whose result is the frame, None for the image. Points outside the frame keep their coordinates. Raises
+    ImageError.
     """
     if isinstance(keypoints, Mapping):
         names = list(keypoints)
@@ -104,7 +109,9 @@ def restore_keypoints(
     route, targets = Route(plan, frame), plan.settings.targets
     points[:, :2] = route.to_frame(points[:, :2])
     each = len(points) if instances is None else each
-    if targets.swap and each and names is None:
+    if names is None and targets.points:
+        names = range(each)
+    if targets.partners and each and names is None:
         raise ImageError("the spec swaps names in a mirrored image, and these keypoints have none; give names=[..]")
     if names is not None and len(names) != each:
         raise ImageError(f"expected a name for each of {each} points, got {len(names)}: {list(names)!r}")
@@ -118,7 +125,7 @@ def restore_keypoints(
 def restore_labels(plan: Plan, labels: Any, *, frame: Plan | None = None) -> Any:
     """Labels of what was predicted on a view, with left and right exchanged if the view is mirrored.
 
-    Names are exchanged as the spec's `targets: {swap: ..}` pairs them, numbers by its `targets: {classes: ..}`.
+    Names and numbers are exchanged as the spec's `targets: {swap: ..}` pairs them, numbers also by its `classes`.
     """
     return exchanged_labels(labels, plan.settings.targets) if Route(plan, frame).mirrored else labels
 

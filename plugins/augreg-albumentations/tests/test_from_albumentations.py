@@ -50,7 +50,7 @@ RANDOM = {
     "shadow": [A.PlasmaShadow(p=0.8), A.RandomBrightnessContrast(p=0.5), A.VerticalFlip(p=0.5)],
     "axes": [A.Affine(scale={"x": (0.6, 1.4), "y": (0.9, 1.1)}, keep_ratio=False, p=1)],
     "crop of a rotation": [A.Rotate(limit=(-30, 30), crop_border=True, p=1), A.Resize(32, 32)],
-    "safe rotation": [A.SafeRotate(limit=40, p=0.7)],
+    "bent": [A.GridElasticDeform(num_grid_xy=(3, 2), magnitude=4, p=0.7)],
     "choice": [A.OneOf([A.SaltAndPepper(p=1), A.ZoomBlur(p=3 / 4)], p=0.9), A.D4(p=0.3)],
 }
 

@@ -8,20 +8,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from augreg.backends import intensity
-from augreg.ops import ColorMatrix, Enhance, Hue, ImageStatistic, LocalContrast, Lookup, PointFunction
+from augreg.ops import ColorMatrix, Enhance, Hue, ImageStatistic, LocalContrast, Lookup, PointFunction, ShiftHsv
 
 if TYPE_CHECKING:
     from augreg.ops.scene import PixelValues
     from augreg_native.program import Shape
 
-__all__ = ["CLAHE", "CODE", "enhanced", "equalized_locally", "hue", "looked_up", "mixed", "staged"]
+__all__ = ["CLAHE", "CODE", "enhanced", "equalized_locally", "hue", "looked_up", "mixed", "shifted", "staged"]
 
 CODE: Final = 5
 CLAHE: Final = 14
 """The codes of these ops in `enum augreg_code`; all but the last have the first."""
 
 # `enum augreg_color_kind`
-_BLEND, _SATURATION, _HUE, _TABLES, _MATRIX, _CONTRAST, _EQUALIZE, _AUTO_CONTRAST = range(8)
+_BLEND, _SATURATION, _HUE, _TABLES, _MATRIX, _HSV, _CONTRAST, _EQUALIZE, _AUTO_CONTRAST = range(9)
 _STATISTICS: Final = {"contrast": _CONTRAST, "equalize": _EQUALIZE, "auto_contrast": _AUTO_CONTRAST}
 _MOST_FACTOR: Final = 1e30
 _MOST_TILES: Final = 4096
@@ -90,6 +90,15 @@ def hue(op: Hue, shape: Shape) -> bytes | None:
         return None
     steps = int(255.0 * op.shift)
     return b"" if steps == 0 or shape.channels == 1 else _packed(_HUE, 3, float(steps % 256))
+
+
+def shifted(op: ShiftHsv, shape: Shape) -> bytes | None:
+    """The record of shifts of hue, saturation and value."""
+    shifts = op.hue, op.saturation, op.value
+    if shape.floats or shape.channels != 3 or not all(abs(shift) <= 1.0 for shift in shifts):
+        return None
+    packed = struct.pack("=d", op.value)
+    return _record.pack(CODE, _record.size + len(packed), _HSV, 3, 0, 0, op.saturation, op.hue) + packed
 
 
 def mixed(op: ColorMatrix, shape: Shape) -> bytes | None:

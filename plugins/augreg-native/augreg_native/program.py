@@ -38,6 +38,7 @@ from augreg.ops import (
     Remap,
     Resize,
     ResizeBox,
+    ShiftHsv,
     Warp,
 )
 from augreg.ops.scene import PixelValues
@@ -93,7 +94,7 @@ def _move(op: Move, shape: Shape) -> bytes | None:
 def _resize(op: Resize, shape: Shape) -> bytes | None:
     if op.height == shape.height and op.width == shape.width:
         return b""
-    if not _resizes(op, shape):
+    if not _resizes(op, shape) or op.interpolation in ("area", "lanczos4"):
         return None
     if op.interpolation in ("nearest", "nearest_floor") or not (op.antialias or op.interpolation == "lanczos"):
         return warps.resampled(op, shape)
@@ -215,6 +216,7 @@ ENCODERS: Mapping[type[Op], Encoder] = {
     ConvolveColors: _convolve,
     Hue: colors.hue,
     ColorMatrix: colors.mixed,
+    ShiftHsv: colors.shifted,
     LocalContrast: colors.equalized_locally,
     Warp: warps.warped,
     Noise: noises.noisy,

@@ -44,6 +44,7 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
     if (
         shape.floats
         or op.mode != "constant"
+        or op.interpolation == "bicubic"
         or len(op.fill) not in (1, channels)
         or shape.height * shape.width > _MOST_PIXELS
     ):

@@ -49,7 +49,9 @@ def fill_bytes(fill: PixelValues, channels: int) -> tuple[int, ...]:
 
 def resampled(op: Resize, shape: Shape) -> bytes | None:
     """The record of a resize that is not antialiased: Pillow computes it as a warp."""
-    if op.interpolation == "lanczos" or op.interpolation == "nearest_floor":  # antialiased; at corners
+    if op.interpolation == "lanczos" or op.interpolation == "lanczos4" or op.interpolation == "area":
+        return None
+    if op.interpolation == "nearest_floor":  # at corners
         return None
     matrix = (shape.width / op.width, 0.0, 0.0, 0.0, shape.height / op.height, 0.0, 0.0, 0.0)
     return warped(Warp(matrix, op.height, op.width, op.interpolation), shape)

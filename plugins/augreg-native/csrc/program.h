@@ -118,6 +118,7 @@ enum augreg_color_kind {
     AUGREG_HUE,        /* the hue shifted by amount / 256 of the circle, 0 to 255; of three colors */
     AUGREG_TABLES,     /* `rows` x 256 bytes after this struct: a table for all colors (rows = 1) or for each */
     AUGREG_MATRIX,     /* a row for each of the colors after this struct: a sum, and a weight for each color, as floats */
+    AUGREG_HSV,        /* hue, saturation and value shifted by amount, base, and a double after this struct; of three colors */
     AUGREG_CONTRAST,   /* the same as AUGREG_BLEND with the mean luma as base; of one or three colors */
     AUGREG_EQUALIZE,
     AUGREG_AUTO_CONTRAST, /* leaving out `amount` percent of the pixels at each end */

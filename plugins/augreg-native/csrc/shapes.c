@@ -53,6 +53,10 @@ static int is_color(const augreg_color *color, const augreg_shape_of *shape) {
                    color->op.bytes >= (int32_t)sizeof(augreg_color) + 256 * color->rows;
         case AUGREG_MATRIX:
             return color->op.bytes >= (int32_t)sizeof(augreg_color) + 4 * colors * (colors + 1);
+        case AUGREG_HSV:
+            return colors == 3 && fabs(color->amount) <= 1.0 && fabs(color->base) <= 1.0 &&
+                   color->op.bytes >= (int32_t)(sizeof(augreg_color) + sizeof(double)) &&
+                   fabs(*(const double *)(color + 1)) <= 1.0;
         case AUGREG_CONTRAST:
             return (colors == 1 || colors == 3) && fabs(color->amount) <= AUGREG_MOST_FACTOR;
         case AUGREG_EQUALIZE:

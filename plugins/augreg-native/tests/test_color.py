@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
 from augreg import ops
+from augreg.backends import hsv
 from augreg.ops import Enhance, Hue, ImageStatistic, Lookup, Normalize, Op, PointFunction
 
 Array = NDArray[np.uint8]
@@ -64,6 +65,18 @@ def by_pillow(op: Op, image: Array) -> Array:
 def test_hue_of_many_colors(isa: str, compiled: Run, shift: float) -> None:
     colors = some_colors()
     assert np.array_equal(compiled([ops.hue(shift)], colors), hue_by_pillow(colors, shift))
+
+
+@pytest.mark.parametrize(
+    "shifts",
+    [(0.1, 0.2, -0.1), (-0.47, -0.9, 0.3), (0.0, 0.5, 0.5), (1.0, 0.0, 0.0), (-1.0, 1.0, -1.0), (1e-60, 0.1, 0)],
+)
+def test_shifts_of_hue_saturation_and_value_are_those_of_numpy(
+    isa: str, compiled: Run, shifts: tuple[float, float, float]
+) -> None:
+    """Those of NumPy are compared with an oracle in double precision, in the tests of augreg."""
+    colors = some_colors()
+    assert np.array_equal(compiled([ops.shift_hsv(*shifts)], colors), hsv.shifted(ops.shift_hsv(*shifts), colors))
 
 
 @pytest.mark.parametrize("factor", FACTORS)

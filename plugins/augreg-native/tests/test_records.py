@@ -45,11 +45,12 @@ def grid(
     return packed(remaps.GRID, "i4B2i", 1, 0, 0, 0, 0, lines, 0, tail=tail + bytes(-len(tail) % 8))
 
 
-BLEND, SATURATION, HUE, TABLES, MATRIX, CONTRAST, EQUALIZE, AUTO_CONTRAST = range(8)
+BLEND, SATURATION, HUE, TABLES, MATRIX, HSV, CONTRAST, EQUALIZE, AUTO_CONTRAST = range(9)
 GOOD = {
     "blend": color(BLEND),
     "saturation": color(SATURATION),
     "hue": color(HUE, amount=255.0),
+    "hsv": color(HSV, amount=1.0, base=-1.0, tail=struct.pack("=d", 1.0)),
     "tables": color(TABLES, rows=3, tail=bytes(768)),
     "matrix": color(MATRIX, tail=bytes(48)),
     "contrast": color(CONTRAST),
@@ -67,7 +68,7 @@ GOOD = {
     "grid": grid(shift=-1e9, part=1.0),
 }
 BAD = {
-    "a color op of no kind": color(8),
+    "a color op of no kind": color(9),
     "of a negative kind": color(-1),
     "no colors": color(BLEND, count=0),
     "more colors than channels": color(EQUALIZE, count=4),
@@ -80,6 +81,11 @@ BAD = {
     "hue of one color": color(HUE, count=1),
     "a hue beyond the circle": color(HUE, amount=256.0),
     "a negative hue": color(HUE, amount=-1.0),
+    "an hsv of one color": color(HSV, count=1, tail=bytes(8)),
+    "an hsv beyond the circle": color(HSV, amount=1.5, tail=bytes(8)),
+    "an hsv whose saturation is no number": color(HSV, base=NAN, tail=bytes(8)),
+    "an hsv whose value is no number": color(HSV, tail=struct.pack("=d", NAN)),
+    "an hsv without a value": color(HSV),
     "two tables for three colors": color(TABLES, rows=2, tail=bytes(768)),
     "a table that is missing": color(TABLES, rows=1, tail=bytes(248)),
     "tables that are missing": color(TABLES, rows=3, tail=bytes(760)),

@@ -67,6 +67,54 @@ static void shift_hue(float *restrict red, float *restrict green, float *restric
     }
 }
 
+static inline float unit(float value) { return least(most(value, 0.0f), 1.0f); }
+
+/* The largest integer that is not above, for numbers below 2^31. */
+static inline float floored(float value) {
+    float towards_zero = whole(value);
+    return towards_zero - (towards_zero > value ? 1.0f : 0.0f);
+}
+
+/* The channel of a hue in sixths of the circle, whose sixths begin at `offset`. */
+static inline float of_hue(float value, float chroma, float turned, float offset) {
+    float place = turned + offset;
+    place -= place >= 6.0f ? 6.0f : 0.0f;
+    return value - unit(least(place, 4.0f - place)) * chroma;
+}
+
+/* Hue, saturation and value on colors from 0 to 1, rounded once: what augreg.backends.hsv does, in the same order. */
+static void shift_hsv(float *restrict red, float *restrict green, float *restrict blue, int32_t lanes, double shift,
+                      float saturation, float more) {
+    const float scale = (float)(1.0 / 255.0), hue = (float)shift;
+    if (shift != 0.0) {
+        for (int32_t i = 0; i < lanes; i++) {
+            float r = red[i] * scale, g = green[i] * scale, b = blue[i] * scale;
+            float value = most(most(r, g), b), chroma = value - least(least(r, g), b);
+            int of_red = r == value, of_green = g == value;
+            float forward = of_red ? g - b : of_green ? b - r : r - g, sixth = of_red ? 0.0f : of_green ? 2.0f : 4.0f;
+            float turned = forward / (chroma > 0.0f ? chroma : 1.0f);
+            turned = (turned + sixth) / 6.0f + hue;
+            turned = (turned - floored(turned)) * 6.0f;
+            red[i] = of_hue(value, chroma, turned, 5.0f);
+            green[i] = of_hue(value, chroma, turned, 3.0f);
+            blue[i] = of_hue(value, chroma, turned, 1.0f);
+        }
+    } else {
+        for (int32_t i = 0; i < lanes; i++) red[i] *= scale, green[i] *= scale, blue[i] *= scale;
+    }
+    for (int32_t i = 0; i < lanes; i++) {
+        float r = most(red[i], 0.0f), g = most(green[i], 0.0f), b = most(blue[i], 0.0f);
+        float value = most(most(r, g), b), chroma = value - least(least(r, g), b);
+        int colored = chroma > 0.0f;
+        float safe = colored ? chroma : 1.0f;
+        float share = colored ? unit(chroma / (colored ? value : 1.0f) + saturation) : 0.0f;
+        float full = unit(value + more);
+        red[i] = rounded(full * (1.0f - share * ((value - r) / safe)) * 255.0f);
+        green[i] = rounded(full * (1.0f - share * ((value - g) / safe)) * 255.0f);
+        blue[i] = rounded(full * (1.0f - share * ((value - b) / safe)) * 255.0f);
+    }
+}
+
 static inline float byte(float sum) { return rounded(least(most(sum, 0.0f), 255.0f)); }
 
 /* Colors that change places or become one value, if that is all that a matrix does. Returns whether. */
@@ -139,6 +187,9 @@ static void apply(const augreg_color *stage, augreg_chunk *chunk) {
         saturate(values[0], values[1], values[2], chunk->lanes, (float)stage->amount);
     } else if (stage->kind == AUGREG_HUE) {
         shift_hue(values[0], values[1], values[2], chunk->lanes, (float)stage->amount);
+    } else if (stage->kind == AUGREG_HSV) {
+        float more = (float)*(const double *)(stage + 1);
+        shift_hsv(values[0], values[1], values[2], chunk->lanes, stage->amount, (float)stage->base, more);
     }
 }
 

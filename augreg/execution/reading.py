@@ -1,4 +1,4 @@
-"""Reading the image of views once: files and encoded bytes are decoded, and what is decoded passes as it is."""
+"""Reading an image once for several runs: files and encoded bytes are decoded, what is decoded passes as it is."""
 
 from __future__ import annotations
 
