@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import augreg
@@ -142,3 +143,15 @@ def test_hues_beyond_half_a_turn() -> None:
     assert all(step["brightness"] == [0.8, 1.2] for step in steps) and report == ()
     ((jitter,), report) = imported("ColorJitter", hue=[0.1, 0.5], **ranges)
     assert jitter["color_jitter"]["hue"] == [0.1, 0.5] and report == ()
+
+
+def test_normalization_by_least_and_largest_values() -> None:
+    """By hand: 50 and 150 are 0 and 1, and 75 a quarter, rounded down to 63 of 255."""
+    values = {"mean": [0.4], "std": [0.2], "max_pixel_value": 255.0, "normalization": "min_max_per_channel", "p": 1.0}
+    steps, report = imported("Normalize", **values)
+    assert "rounded down to 255ths" in report[0]
+    image = np.array([50, 75, 150], np.uint8).reshape(1, 3, 1)
+    found = augreg.Pipeline.from_spec({"image": steps, "output": "numpy"}).test(image)
+    assert np.allclose(found, np.array([0, 63 / 255, 1]).reshape(1, 1, 3))
+    steps, report = imported("Normalize", **{**values, "normalization": "image"})
+    assert steps == [] and "normalization='image'" in report[0]

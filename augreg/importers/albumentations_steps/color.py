@@ -103,11 +103,16 @@ def _auto_contrast(params: Parameters, walk: Translation) -> Steps:
 
 def _normalize(params: Parameters, walk: Translation) -> Steps:
     kind, white = params.take("normalization", "standard"), params.take("max_pixel_value", 255.0)
-    if kind != "standard":
-        raise UnsupportedError(f"normalization={kind!r}: only 'standard' is possible")
+    if kind not in ("standard", "min_max_per_channel"):
+        raise UnsupportedError(f"normalization={kind!r}: only 'standard' and 'min_max_per_channel' are possible")
     if params.take("p", 1.0) != 1:
         params.note("p is 1 here: normalize is always applied")
     params.ignore("always_apply")
+    if kind == "min_max_per_channel":
+        params.ignore("mean", "std")
+        params.note("values are rounded down to 255ths here, and a channel of one value stays, which becomes 0 there")
+        walk.normalized = True
+        return ["auto_contrast", {"normalize": {"mean": [0.0], "std": [1.0]}}]
     mean, std = numbers(params.take("mean")), numbers(params.take("std"))
     if white != _WHITE or walk.floats:
         scale = white / _white(params, walk, white, mean + std)
