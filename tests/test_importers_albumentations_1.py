@@ -141,3 +141,11 @@ def test_version_2_is_left_as_it_is() -> None:
     assert some["one_of"] == {
         "steps": [[quarter, quarter], [quarter, half], [half, half]], "weights": [1.0, 2.0, 1.0], "p": 1.0,
     }  # fmt: skip
+
+
+def test_one_end_of_a_range_is_both() -> None:
+    """As version 1 took `min_holes=None`, and every dict written by hand without it."""
+    node = {"__class_fullname__": "CoarseDropout", "max_holes": 5, "max_height": 8, "max_width": 9, "min_width": None}
+    (step,) = augreg.from_albumentations({"__version__": "1.3.1", "transform": node}).spec["image"]
+    found = {key: step["holes"][key] for key in ("count", "height", "width")}
+    assert found == {"count": [5, 5], "height": [8, 8], "width": [9, 9]}
