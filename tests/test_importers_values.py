@@ -104,7 +104,7 @@ def test_an_erased_area_is_as_wide_as_the_ratio_says() -> None:
     """A ratio of 4 gives 22 x 89 of 200 x 200 pixels in albumentations 2.0.8 too: it is width over height."""
     erasing = {"__class_fullname__": "Erasing", "scale": [0.05, 0.05], "ratio": [4, 4], "p": 1.0}
     spec = augreg.from_albumentations(erasing).spec
-    rows, columns = np.nonzero(Pipeline.from_spec(spec).train(np.ones((200, 200), np.uint8), 1).squeeze() == 0)
+    rows, columns = np.nonzero(augreg.Pipeline.from_spec(spec).train(np.ones((200, 200), np.uint8), 1).squeeze() == 0)
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (22, 89)
 
 
