@@ -164,3 +164,11 @@ def test_transforms_of_imgaug() -> None:
     noise = alone("IAAAdditiveGaussianNoise", "0.5.2", loc=0, scale=[2.55, 12.75], per_channel=True)
     assert noise.spec["image"][0]["gaussian_noise"]["std"] == pytest.approx([0.01, 0.05])
     assert "IAASuperpixels: left out" in alone("IAASuperpixels", "0.5.2", p_replace=0.1).report[0]
+
+
+def test_one_end_of_a_range_is_both() -> None:
+    """As version 1 took `min_holes=None`, and every dict written by hand without it."""
+    node = {"__class_fullname__": "CoarseDropout", "max_holes": 5, "max_height": 8, "max_width": 9, "min_width": None}
+    (step,) = augreg.from_albumentations({"__version__": "1.3.1", "transform": node}).spec["image"]
+    found = {key: step["holes"][key] for key in ("count", "height", "width")}
+    assert found == {"count": [5, 5], "height": [8, 8], "width": [9, 9]}

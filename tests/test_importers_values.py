@@ -130,3 +130,18 @@ def test_where_a_mirror_moves_keypoints_is_said() -> None:
     assert moved.tolist() == [[6.0, 1.0]]
     page = (Path(__file__).parent.parent / "docs" / "importing.md").read_text()
     assert "mirrored to W - x here and to W - 1 - x there" in page
+
+
+def test_an_erased_area_is_as_wide_as_the_ratio_says() -> None:
+    """A ratio of 4 gives 22 x 89 of 200 x 200 pixels in albumentations 2.0.8 too: it is width over height."""
+    erasing = {"__class_fullname__": "Erasing", "scale": [0.05, 0.05], "ratio": [4, 4], "p": 1.0}
+    spec = augreg.from_albumentations(erasing).spec
+    rows, columns = np.nonzero(augreg.Pipeline.from_spec(spec).train(np.ones((200, 200), np.uint8), 1).squeeze() == 0)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (22, 89)
+
+
+def test_kernels_have_three_pixels_at_least() -> None:
+    """As albumentations 2.0.8 reads blur_limit=(1, 5): (3, 5)."""
+    for name, step in (("Blur", "box_blur"), ("MedianBlur", "median_blur")):
+        blur = {"__class_fullname__": name, "blur_limit": [1, 5], "p": 1.0}
+        assert augreg.from_albumentations(blur).spec["image"] == [{step: {"size": [3, 5], "p": 1.0}}]

@@ -282,3 +282,11 @@ def test_the_gallery_draws_their_outline() -> None:
     changed = (found != gray).any(axis=2)
     # the middle of the side to the right is at 200 + 100 cos 45 and 150 + 100 sin 45
     assert changed[221, 271] and not changed[150, 200] and not changed[100, 300]
+
+
+def test_corners_that_rounding_puts_next_to_the_border_are_on_it() -> None:
+    """By less than a thousandth of a pixel."""
+    spec = {"targets": {"boxes": "xyxyxyxy"}, "image": []}
+    given = [[-0.0005, 4, 15, -0.0005, 30.0005, 9, 15, 20.0005]]
+    found = Pipeline.from_spec(spec).train({"image": np.zeros((20, 30, 3), np.uint8), "boxes": given}, 0)
+    assert found["boxes"] == [[0, 4, 15, 0, 30, 9, 15, 20]]

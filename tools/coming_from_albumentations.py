@@ -54,7 +54,7 @@ ELSEWHERE: Mapping[str, str] = {
     "CropNonEmptyMaskIfExists": "nothing; `safe_crop` keeps boxes, see `boxes_from` in [targets](targets.md)",
     "CubicSymmetry": "nothing: volumes are not supported",
     "FromFloat": "nothing: a normalized image stays one of floats",
-    "Lambda": "[a transform](write-a-transform.md) of ten lines, or `augreg.Call`",
+    "Lambda": "`call` of its function, which the program [allows](write-a-transform.md#an-existing-function)",
     "MaskDropout": "nothing",
     "Mosaic": "`mosaic` in the section `batch`, see [mixing](mixing.md)",
     "OverlayElements": "nothing",

@@ -153,7 +153,8 @@ def _targets(params: Parameters, walk: Translation) -> None:
     if points:
         inner = Parameters("keypoint_params", points, params.place, walk.report)
         inner.only("format", "xy", why="keypoints are (x, y)")
-        _labels_of_points(inner)
+        if labels := inner.take("label_fields"):
+            targets["keypoint_labels"] = labels
         inner.ignore("check_each_transform", "angle_in_degrees")
         inner.note(OTHER_CENTERS)
         targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
@@ -172,15 +173,6 @@ def _targets(params: Parameters, walk: Translation) -> None:
         targets["keys"] = keys
     if targets:
         walk.options["targets"] = walk.options.get("targets", {}) | targets
-
-
-def _labels_of_points(inner: Parameters) -> None:
-    """Entries that go with keypoints; where no point is dropped, they pass unchanged."""
-    labels = inner.take("label_fields") or []
-    if not labels or not inner.take("remove_invisible", True) or labels == ["keypoint_names"]:
-        return
-    more = f", and {', '.join(labels[1:])} cannot be dropped with them" if labels[1:] else ""
-    inner.note(f"label_fields={labels}: rename {labels[0]!r} to 'keypoint_names', which goes with keypoints{more}")
 
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:
