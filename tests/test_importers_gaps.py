@@ -345,10 +345,19 @@ def test_small_boxes_are_dropped_with_all_their_labels() -> None:
 
 
 def test_labels_of_keypoints() -> None:
-    def report(**params: Any) -> tuple[str, ...]:
-        lines = augreg.from_albumentations(compose(keypoint_params={"format": "xy", **params})).report
-        return tuple(line for line in lines if "label_fields" in line)
+    """The crop has the second of three points, and the second entry under each key."""
+    crop = {"__class_fullname__": "Crop", "x_min": 10, "y_min": 0, "x_max": 20, "y_max": 20, "p": 1.0}
+    sample = {"image": np.zeros((20, 30, 3), np.uint8), "keypoints": [[5, 5], [15, 5], [25, 5]]}
+    for labels in (["parts", "sides"], ["labels"], ["keypoint_names"]):
+        found = augreg.from_albumentations(compose(crop, keypoint_params={"format": "xy", "label_fields": labels}))
+        assert not any("label_fields" in line for line in found.report)
+        done = Pipeline.from_spec(found.spec).train({**sample, **{key: ["a", "b", "c"] for key in labels}}, index=0)
+        assert done["keypoints"] == [[5, 5]] and all(done[key] == ["b"] for key in labels)
 
-    assert report(label_fields=["names"], remove_invisible=False) == ()
-    assert report(label_fields=["keypoint_names"]) == ()
-    assert "rename 'names' to 'keypoint_names'" in report(label_fields=["names", "sides"])[0]
+
+def test_labels_of_boxes_and_keypoints_under_one_key() -> None:
+    boxes = {"format": "pascal_voc", "label_fields": ["names"]}
+    points = {"format": "xy", "label_fields": ["names", "parts"]}
+    found = augreg.from_albumentations(compose(bbox_params=boxes, keypoint_params=points))
+    assert any("label_fields=['names'] are those of boxes too" in line for line in found.report)
+    assert found.spec["targets"]["keypoint_labels"] == ["parts"] and found.spec["targets"]["labels"] == ["names"]

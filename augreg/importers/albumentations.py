@@ -153,8 +153,7 @@ def _targets(params: Parameters, walk: Translation) -> None:
     if points:
         inner = Parameters("keypoint_params", points, params.place, walk.report)
         inner.only("format", "xy", why="keypoints are (x, y)")
-        if labels := inner.take("label_fields"):
-            targets["keypoint_labels"] = labels
+        targets |= _labels_of_points(inner, targets)
         inner.ignore("check_each_transform", "angle_in_degrees")
         inner.note(OTHER_CENTERS)
         targets["keypoints"] = "drop" if inner.take("remove_invisible", True) else "keep"
@@ -173,6 +172,20 @@ def _targets(params: Parameters, walk: Translation) -> None:
         targets["keys"] = keys
     if targets:
         walk.options["targets"] = walk.options.get("targets", {}) | targets
+
+
+def _labels_of_points(inner: Parameters, targets: Mapping[str, Any]) -> dict[str, Any]:
+    """The options for the keys with an entry per keypoint."""
+    labels = [key for key in inner.take("label_fields") or () if key != "keypoint_names"]
+    of_boxes = targets.get("labels", ()) if "boxes" in targets else ()
+    if both := [key for key in labels if key in of_boxes]:
+        inner.lose(f"label_fields={both} are those of boxes too: give the entries of keypoints a key of their own")
+    found: dict[str, Any] = {}
+    if labels := [key for key in labels if key not in both]:
+        found["keypoint_labels"] = labels
+        if "labels" not in targets and {"labels", "label"} & {*labels}:
+            found["labels"] = []  # they are not those of boxes
+    return found
 
 
 def _to_tensor(params: Parameters, walk: Translation) -> Steps:
