@@ -43,7 +43,7 @@ def test_albumentations_1_counts() -> None:
     counts = count(chosen(1), augreg.from_albumentations)
     assert counts.total == 25
     assert counts.outcomes[Outcome.CRASHED] == counts.outcomes[Outcome.INVALID] == 0
-    assert counts.outcomes[Outcome.SAME] >= 10
+    assert counts.outcomes[Outcome.SAME] >= 9
     assert counts.whole >= 25
 
 
