@@ -36,8 +36,8 @@ def object_sets(given: Mapping[Any, Any], targets: Targets, count: int) -> list[
         if not free and "keypoint_names" in there:
             _check_names(given["keypoint_names"])
     if points is not None and free:
-        names = ("keypoint_names",) if "keypoint_names" in there else ()
-        found.append(ObjectKeys("keypoints_weights", points=points, labels=names))
+        entries = tuple(key for key in ("keypoint_names", *targets.keypoint_labels) if key in there)
+        found.append(ObjectKeys("keypoints_weights", points=points, labels=entries))
     for key, kind in targets.keys.items():
         if key in there and kind == "boxes":
             found.append(ObjectKeys(f"{key}_weights", boxes=key))
