@@ -142,3 +142,11 @@ def test_what_contradicts_itself() -> None:
     for targets in ({"polygons": ["boxes"]}, {"polygons": ["depth"], "maps": {"depth": {}}}):
         with pytest.raises(SpecError, match="polygons"):
             Pipeline.from_spec({"image": [], "targets": targets})
+
+
+def test_an_object_that_had_no_polygon_keeps_its_box() -> None:
+    spec = {"targets": {"boxes": "xyxy", "polygons": ["segmentation"]}, "image": [{"center_crop": 20}]}
+    boxes = [[12, 12, 20, 20], [12, 12, 20, 20]]
+    sample = {"image": np.zeros((40, 40, 3), np.uint8), "boxes": boxes, "segmentation": [[], [[0, 0, 9, 0, 9, 9]]]}
+    found = Pipeline.from_spec(spec).train(sample, 0)
+    assert found["boxes"] == [[2, 2, 10, 10]] and found["segmentation"] == [[]]
