@@ -181,12 +181,15 @@ def test_points_of_instances_stay_together() -> None:
 
 def test_points_on_their_own_come_where_they_are_seen() -> None:
     points = [np.array([[3.0, 3], [7, 5]]), np.array([[1.0, 1], [6, 8], [10, 10]])]
-    batch = {"keypoints": points, "keypoint_names": [["a", "b"], ["c", "d", "e"]]}
+    names = [["a", "b"], ["c", "d", "e"]]
+    batch = {"keypoints": points, "keypoint_names": names}
     found = mixed(RIGHT, batch)
     assert found["keypoints"][0].tolist() == [[3, 3], [7, 5], [6, 8], [10, 10]]  # its own are kept
     assert found["keypoint_names"] == [["a", "b", "d", "e"], ["c", "d", "e"]]
     dropped = mixed(RIGHT, batch, keypoints="drop")
     assert dropped["keypoint_names"] == [["a", "d", "e"], ["c", "d", "e"]]
+    labeled = mixed(RIGHT, {"keypoints": points, "parts": names}, keypoints="drop", keypoint_labels=["parts"])
+    assert labeled["parts"] == dropped["keypoint_names"]
     weights = mixed(HALF, batch)["keypoints_weights"]
     assert [one.tolist() for one in weights] == [[0.75] * 2 + [0.25] * 3, [0.25] * 3 + [0.75] * 2]
     seen = [np.array([[3.0, 3, 2], [7, 5, 2]]), np.array([[1.0, 1, 2]])]
