@@ -8,6 +8,7 @@ from typing import Any
 from augreg.importers.albumentations_steps.arguments import (
     fill,
     keep_mask_fill,
+    note_bicubic,
     note_mirrored_rows,
     padded,
     probability,
@@ -37,6 +38,7 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
     if value not in _RESIZED:
         params.lose(f"interpolation={value} became bilinear")
         value = 1
+    note_bicubic(params, value)
     antialias = {"antialias": False} if _RESIZED[value] not in ("area", "lanczos4", "nearest") else {}
     return {"interpolation": _RESIZED[value], **antialias}
 
@@ -112,10 +114,11 @@ def _crop_box(params: Parameters, walk: Translation) -> Steps:
 
 def _by_side(name: str, argument: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
-        sizes = params.take("max_size")
+        sizes, sides = params.take("max_size"), params.take("max_size_hw")
         if sizes is None:
-            raise UnsupportedError(f"max_size_hw={params.take('max_size_hw')}: only max_size is possible")
-        params.ignore("max_size_hw")
+            if not sides or sides[0] != sides[1]:
+                raise UnsupportedError(f"max_size_hw={sides}: the two have to be the same")
+            sizes = sides[0]
         rest = {**({"rounding": "nearest"} if argument == "shorter" else {}), **_resampled(params, walk)}
         if not isinstance(sizes, list):
             return [{name: {argument: sizes, **rest, **probability(params)}}]
