@@ -9,6 +9,7 @@ import pytest
 
 import augreg
 from augreg import Pipeline
+from augreg.importers.translation import Imported
 
 ONE = [[40.0, 30.0, 120.0, 90.0]]
 TWO = [[40.0, 30.0, 100.0, 60.0], [90.0, 50.0, 150.0, 100.0]]
@@ -53,6 +54,14 @@ def test_a_crop_keeps_what_erosion_leaves_of_boxes(
         assert drawn.min() >= low and drawn.max() <= high
         assert drawn.min() - low <= (high - low) * 0.05 and high - drawn.max() <= (high - low) * 0.05
         assert drawn.mean() == pytest.approx((low + high) / 2, abs=0.08 * (high - low) + 0.01)
+
+
+def test_boxes_that_are_eroded_to_nothing_keep_their_middle() -> None:
+    """The middle of 10..50 and 90..130 along x is 70, and that of 20..80 along y is 50."""
+    step = Imported({"image": [{"crop_around_boxes": {"erosion": 1.0}}]}, ())
+    tops, lefts, bottoms, rights = edges(step, [[10, 20, 50, 60], [90, 40, 130, 80]]).T
+    assert tops.max() == 50 and bottoms.min() == 51 and 67 <= lefts.max() <= 70 and 71 <= rights.min() <= 74
+    assert tops.min() == 0 and rights.max() == 200
 
 
 def test_an_image_without_boxes_shrinks_by_the_erosion_or_not_at_all() -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from augreg.importers.translation import Parameters, Translation, Translator, UnsupportedError, numbers
 
 __all__ = [
+    "DERIVED",
     "INTERPOLATIONS",
     "at_corners",
+    "before",
     "beyond",
     "fill",
     "interpolation",
@@ -27,6 +29,26 @@ __all__ = [
 _BICUBIC = 2
 INTERPOLATIONS = {0: "nearest", 1: "bilinear", _BICUBIC: "bicubic"}  # OpenCV's constants
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 3: "wrap", 4: "reflect"}
+
+
+DERIVED = {
+    "SafeRotate": (
+        "balanced_scale", "fit_output", "keep_ratio", "rotate", "scale", "shear", "translate_percent", "translate_px",
+    ),
+    **dict.fromkeys(
+        ("FrequencyMasking", "TimeMasking"),
+        ("fill", "fill_mask", "mask_x_length", "mask_y_length", "num_masks_x", "num_masks_y"),
+    ),
+    "PadIfNeeded": ("padding",),
+    "RGBShift": ("approximation", "noise_params", "noise_type", "spatial_mode"),
+}  # fmt: skip
+"""Attributes in a dict that follow from the arguments, by class."""
+
+
+def before(params: Parameters, *version: int) -> bool:
+    """Whether the library that wrote the transform is known to be older than this version."""
+    known = params.values.get("_version")
+    return known is not None and tuple(known) < version
 
 
 def probability(params: Parameters) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import (
+    DERIVED,
+    before,
     fill,
     keep_mask_fill,
     note_bicubic,
@@ -94,7 +96,7 @@ def _around_boxes(params: Parameters, walk: Translation) -> Steps:
     arguments: dict[str, Any] = {"without_boxes": "shrink"}
     if erosion := params.take("erosion_rate", 0.0):
         arguments["erosion"] = erosion
-        if params.values.get("_version_1"):
+        if before(params, 2):
             arguments["erode"] = "boxes"
     if params.name != "BBoxSafeRandomCrop":
         arguments = {"size": [params.take("height"), params.take("width")], **arguments, **_resampled(params, walk)}
@@ -141,7 +143,7 @@ def _pad_if_needed(params: Parameters, walk: Translation) -> Steps:
     sides = [params.take(f"min_{side}") or 1 for side in ("height", "width")]
     divisors = [params.take(f"pad_{side}_divisor") or 1 for side in ("height", "width")]
     options = {"position": params.take("position", "center"), **padded(params)}
-    params.ignore("always_apply", "padding")  # `padding` follows from the others
+    params.ignore("always_apply", *DERIVED["PadIfNeeded"])
     return [{"pad_to": {"size": sides, "divisor": divisors, **options, "p": params.take("p", 1.0)}}]
 
 
