@@ -180,6 +180,12 @@ def test_bicubic_has_another_kernel_in_opencv() -> None:
     assert made == {"pillow": 200 + 28, "opencv": 200 + 21}
 
 
+def test_area_where_one_side_grows() -> None:
+    said = "where one side grows and the other shrinks, INTER_AREA interpolates there"
+    assert said in report(node("Resize", height=2, width=16, interpolation=3))
+    assert report(node("SmallestMaxSize", max_size=2, interpolation=3)) == ""
+
+
 def test_a_deviation_of_no_pixel_does_not_blur() -> None:
     blurred = augreg.from_albumentations(compose(node("Defocus", radius=[3, 5], alias_blur=[0.0, 0.1])))
     assert blurred.report == () and blurred.spec["image"][0]["defocus"]["edge"] == [0.01, 0.1]

@@ -26,6 +26,8 @@ _RESIZED = {
     _EXACT: "nearest",
 }  # fmt: skip
 
+_KEEPING_RATIO = ("LongestMaxSize", "RandomScale", "SmallestMaxSize")
+
 
 def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
     """The interpolation of a resize, without antialiasing, as in OpenCV, whose nearest pixel is that of a corner."""
@@ -41,6 +43,8 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
         params.lose(f"interpolation={value} became bilinear")
         value = 1
     note_bicubic(params, value)
+    if value == _AREA and params.name not in _KEEPING_RATIO:
+        params.note("where one side grows and the other shrinks, INTER_AREA interpolates there, and here it is a mean")
     antialias = {"antialias": False} if _RESIZED[value] not in ("area", "lanczos4", "nearest") else {}
     return {"interpolation": _RESIZED[value], **antialias}
 
