@@ -60,7 +60,7 @@ ELSEWHERE: Mapping[str, str] = {
     "Lambda": "`call` of its function, which the program [allows](write-a-transform.md#an-existing-function)",
     "MaskDropout": "nothing",
     "Mosaic": "`mosaic` in the section `batch`, see [mixing](mixing.md)",
-    "OverlayElements": "nothing; `copy_paste` in the section `batch` pastes the objects of other images, see [mixing](mixing.md)",
+    "OverlayElements": "nothing; `copy_paste` pastes the objects of other images, see [mixing](mixing.md)",
     "Pad3D": "nothing: volumes are not supported",
     "PadIfNeeded3D": "nothing: volumes are not supported",
     "RandomCrop3D": "nothing: volumes are not supported",
