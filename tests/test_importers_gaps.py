@@ -120,7 +120,7 @@ def test_the_shears_of_version_1_are_not_those_of_the_plugin() -> None:
 
     added = registry().add(Affine, "albumentations/Affine")
 
-    def made(version: str, **arguments: Any) -> str:
+    def made(version: str, **arguments: Any) -> Any:
         pipeline = {"__version__": version, "transform": compose(node("Affine", scale=[1.0, 1.0], **arguments))}
         return next(iter(augreg.from_albumentations(pipeline, registry=added).spec["image"][0]))
 

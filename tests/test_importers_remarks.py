@@ -190,3 +190,13 @@ def test_a_deviation_of_no_pixel_does_not_blur() -> None:
     blurred = augreg.from_albumentations(compose(node("Defocus", radius=[3, 5], alias_blur=[0.0, 0.1])))
     assert blurred.report == () and blurred.spec["image"][0]["defocus"]["edge"] == [0.01, 0.1]
     assert "left out" in report(node("Defocus", radius=[3, 5], alias_blur=[0.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("Mosaic", "`mosaic`"), ("OverlayElements", "`copy_paste`"), ("ToRGB", "`channels: rgb`"),
+     ("CropNonEmptyMaskIfExists", "`safe_crop`")],
+)  # fmt: skip
+def test_what_is_left_out_says_what_there_is_instead(name: str, instead: str) -> None:
+    said = report(node(name))
+    assert said.startswith(f"transforms[0] {name}: left out: ") and instead in said

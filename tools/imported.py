@@ -28,8 +28,11 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
 CATALOG = ROOT / "plugins" / "augreg-albumentations" / "augreg_albumentations" / "catalog.json"
 
-PAINTING = ("CoarseDropout", "Erasing", "GridDropout")
-"""Transforms whose steps of the plugin leave masks as they are."""
+REFUSED = {
+    "CoarseDropout": "fill_mask", "Erasing": "fill_mask", "GridDropout": "fill_mask", "Normalize": "normalization",
+    "ToGray": "num_output_channels",
+}  # fmt: skip
+"""Arguments of which the steps of the plugin take only the default, by class."""
 
 
 class Outcome(enum.Enum):
@@ -132,8 +135,8 @@ def in_plugin(pipeline: Mapping[str, Any], line: Line) -> bool:
     for number in re.findall(r"\[(\d+)\]", line.place):
         node = node["transforms"][int(number)]
     known = {*entry["fields"], *entry["needs"], "p", "always_apply", "__class_fullname__"}
-    paints_masks = line.name in PAINTING and node.get("fill_mask") is not None
-    return set(node) <= known and not paints_masks
+    argument = REFUSED.get(line.name)
+    return set(node) <= known and (argument not in node or node[argument] == entry["fields"][argument])
 
 
 def torchvision() -> list[Any] | None:

@@ -24,5 +24,10 @@ STEP_TRANSLATORS: Mapping[str, Translator] = {
 }  # fmt: skip
 """The translators by class name, without containers."""
 
-UNSUPPORTED: Mapping[str, str] = {}
+UNSUPPORTED: Mapping[str, str] = {
+    "CropNonEmptyMaskIfExists": "no crop depends on a mask; `safe_crop` keeps the boxes of a sample",
+    "Mosaic": "`mosaic` is a step of the section `batch` (docs/mixing.md)",
+    "OverlayElements": "`copy_paste` in the section `batch` pastes the objects of other images (docs/mixing.md)",
+    "ToRGB": "say `channels: rgb` in the spec, for all images",
+}
 """Why a class has no equivalent, by class name."""
