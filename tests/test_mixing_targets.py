@@ -194,6 +194,10 @@ def test_points_on_their_own_come_where_they_are_seen() -> None:
     assert [one.tolist() for one in weights] == [[0.75] * 2 + [0.25] * 3, [0.25] * 3 + [0.75] * 2]
     seen = [np.array([[3.0, 3, 2], [7, 5, 2]]), np.array([[1.0, 1, 2]])]
     assert mixed(RIGHT, {"keypoints": seen})["keypoints"][0].tolist() == [[3, 3, 2], [7, 5, 0]]
+    seam = {"keypoints": [[[5.0, 3, 2]], [[5.0, 4, 2]]]}  # where the pasted half begins: that of image 1 is seen
+    assert mixed(RIGHT, seam)["keypoints"][0] == [[5, 3, 0], [5, 4, 2]]
+    further = mixed(RIGHT, {"corners": seen}, keys={"corners": "keypoints"}, keypoints="drop")
+    assert further["corners"][0].tolist() == [[3, 3, 2]] and further["corners_weights"][0].tolist() == [1]
 
 
 def test_a_label_of_the_image_and_labels_of_its_objects() -> None:
