@@ -88,6 +88,11 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
                 f"sample[{key!r}]: the spec has {meant}, and this sample has none under the key {meant!r}; "
                 f"rename it to {meant!r}, or {_or_other(key)}"
             )
+        if targets.boxes is not None and "boxes" not in sample and (inside := _boxes_inside(value)):
+            return (
+                f"sample[{key!r}]: {inside!r} in a mapping of its own does not follow the image; give the boxes "
+                f"under 'boxes' beside 'image', or {_or_other(key)}"
+            )
         if covers(value, size):
             return (
                 f"sample[{key!r}] has the height and width of the image, {size[0]}x{size[1]}, and no known name, so "
@@ -106,6 +111,12 @@ def _meant(key: Any, value: Any, sample: Mapping[Any, Any], targets: Targets) ->
     says_points = targets.keypoints == "drop" or targets.partners or targets.swap_keypoints
     near = name in ("keypoints", *_NEAR_KEYPOINTS)
     return "keypoints" if says_points and "keypoints" not in sample and near else ""
+
+
+def _boxes_inside(value: Any) -> str:
+    """The key of boxes in a mapping, or in the first of a list of mappings; "" if there is none."""
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return next((name for name in ("boxes", *NEARLY_BOXES) if isinstance(first, Mapping) and name in first), "")
 
 
 def how_to_say(key: Any) -> str:
