@@ -47,6 +47,10 @@ def test_boxes_are_those_around_what_is_seen() -> None:
     assert mixed(RIGHT, batch, min_visible=0.5)["labels"] == [["a", "b"], ["b"]]
     assert mixed(RIGHT, batch, min_visible=0.51)["labels"] == [[], ["b"]]
     assert mixed(RIGHT, batch, min_visible=0.51)["boxes"] == [[], [[3, 1, 7, 9]]]
+    assert mixed(RIGHT, {"boxes": [[], []], "notes": [[], []]})["notes"] == [
+        [],
+        [],
+    ]  # no objects, so none are left behind
 
 
 def test_a_box_that_is_covered_in_its_middle_keeps_its_edges() -> None:
