@@ -50,7 +50,7 @@ class BoxSet:
         self._paired = False
         corners = self._read_oriented(value, key, size) if self._is_oriented else self._read(value, key, size)
         self.count = len(corners)
-        # the share of a box that rounding its edges may take away or add
+        # the fraction of a box that rounding its edges may take away or add
         self._slack = np.minimum((NEAR / oriented.sides(corners)).sum(axis=1), 0.01)
         self.kept = np.arange(len(corners))
         self._visible = np.ones(len(corners))
