@@ -11,6 +11,7 @@ import pytest
 import augreg
 from augreg import ImageError, Pipeline, Registry
 from augreg.batch.blends import Blend, Mix, Paste, Patch
+from augreg.batch.object_parts import InstanceMasks
 from augreg.data import Augmented
 
 IMAGES = np.zeros((2, 10, 10, 3), np.uint8)
@@ -145,6 +146,19 @@ def test_masks_of_instances_go_with_their_boxes() -> None:
     assert mixed(RIGHT, batch, instances=["masks"])["boxes"][0] == [[2, 2, 5, 6]]
 
 
+@pytest.mark.parametrize(("normalized", "shape", "last"), [
+    (False, (10, 10, 2), True), (True, (10, 10, 2), True), (True, (2, 10, 10), False),
+    (False, (10, 10, 10), True), (True, (10, 10, 10), False),
+])  # fmt: skip
+def test_the_axis_of_the_objects_of_an_array_of_masks(normalized: bool, shape: Any, last: bool) -> None:
+    """Where an array fits both, masks lie as the images do."""
+    array = np.zeros(shape, np.uint8)
+    array[1, 5, 0] = 1
+    masks = InstanceMasks(array, "masks", (10, 10), 0, normalized)
+    assert masks.count == shape[2 if last else 0]
+    assert np.argwhere(masks.planes).tolist() == [[0, 1, 5] if last else [1, 5, 0]]
+
+
 @pytest.mark.parametrize("form", ["list", "planes", "stack", "tuple"])
 def test_forms_of_masks(form: str) -> None:
     masks = np.zeros((2, 2, 10, 10), np.uint8)
@@ -181,6 +195,8 @@ def test_points_of_instances_stay_together() -> None:
     found = mixed(RIGHT, batch)
     assert found["keypoints"] == [[[[3, 3, 2], [7, 5, 0]], [[1, 1, 0], [6, 8, 1]]], points[1]]
     assert found["keypoint_names"] == [["l", "r"]] * 2
+    alone = mixed(RIGHT, {"keypoints": points})["keypoints"]  # an instance is there where any of its points is seen
+    assert alone[0] == [[[3, 3, 2], [7, 5, 0]], [[1, 1, 0], [6, 8, 1]]]
 
 
 def test_points_on_their_own_come_where_they_are_seen() -> None:
