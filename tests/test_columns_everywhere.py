@@ -48,7 +48,7 @@ MORE: dict[str, list[Any]] = {
     "clahe": [{"clip": [1, 3], "tiles": [3, 20]}],
     "crop_around_boxes": [
         {"erosion": 0.4}, {"erosion": 0.3, "erode": "boxes", "without_boxes": "shrink"},
-        {"erosion": 1.0, "without_boxes": "shrink"}, {"erosion": 0.5, "erode": "boxes", "size": 9},
+        {"erosion": 1.0}, {"erosion": 1.0, "without_boxes": "shrink"}, {"erosion": 0.5, "erode": "boxes", "size": 9},
     ],
     "crop_box": [{"size": [40, 90], "top": 30, "left": 7, "fill": 9}],
     "crop_border": [{"pixels": 0}, {"pixels": 3}],

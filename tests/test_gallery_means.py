@@ -16,6 +16,7 @@ import augreg
 from augreg import gallery, ops
 from augreg.gallery.means import MEAN_DRAWS, mean_of_draws
 from augreg.gallery.repeated_images import repeated_images, style_of
+from augreg.gallery.step_by_step import describe_ops
 from augreg.images.thumbnails import thumbnail
 from augreg.registry.discovery import Contributions
 from augreg.registry.registry import Registry
@@ -111,6 +112,20 @@ def test_cards_of_random_transforms_show_a_mean_beside_the_test_image() -> None:
         assert caption in shown and "mean of 256 draws" in shown
     assert re.search(r">1[0-5]\d draws of this size, 2 results<", card(text, "rot90"))
     assert ">mean<" not in card(text, "invert")  # nothing is random
+
+
+def test_cards_of_steps_that_see_boxes_show_crops_around_one() -> None:
+    text = rendered("iou_crop", "crop_around_boxes")
+    for name in ("iou_crop", "crop_around_boxes"):
+        assert re.search(r">crop \d+x\d+ at \(\d+, \d+\)<", card(text, name)), name
+    assert "draws of this size" in card(text, "iou_crop")  # with boxes, it is random
+
+
+def test_captions_name_the_first_of_many_ops() -> None:
+    boxes = [ops.paint(ops.Scene(9, 9), 0, left, 1, 1, (0.0,)) for left in range(8)]
+    words = describe_ops(boxes).split(", box")
+    assert len(words) == 5 and words[-1].endswith(", and 3 more")
+    assert "more" not in describe_ops(boxes[:6])
 
 
 def test_an_image_that_is_shown_several_times_is_in_the_page_once() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import augreg
 from augreg import Pipeline
+from augreg.importers.translation import Imported
 
 ONE = [[40.0, 30.0, 120.0, 90.0]]
 TWO = [[40.0, 30.0, 100.0, 60.0], [90.0, 50.0, 150.0, 100.0]]
@@ -55,6 +56,14 @@ def test_a_crop_keeps_what_erosion_leaves_of_boxes(
         assert drawn.mean() == pytest.approx((low + high) / 2, abs=0.08 * (high - low) + 0.01)
 
 
+def test_boxes_that_are_eroded_to_nothing_keep_their_middle() -> None:
+    """The middle of 10..50 and 90..130 along x is 70, and that of 20..80 along y is 50."""
+    step = Imported({"image": [{"crop_around_boxes": {"erosion": 1.0}}]}, ())
+    tops, lefts, bottoms, rights = edges(step, [[10, 20, 50, 60], [90, 40, 130, 80]]).T
+    assert tops.max() == 50 and bottoms.min() == 51 and 67 <= lefts.max() <= 70 and 71 <= rights.min() <= 74
+    assert tops.min() == 0 and rights.max() == 200
+
+
 def test_an_image_without_boxes_shrinks_by_the_erosion_or_not_at_all() -> None:
     assert (edges(given("BBoxSafeRandomCrop", erosion_rate=0.0), [], 9) == (0, 0, 120, 200)).all()
     tops, lefts, bottoms, rights = edges(given("BBoxSafeRandomCrop", erosion_rate=0.3), []).T
@@ -86,7 +95,16 @@ def test_the_longer_side_is_rounded() -> None:
         Pipeline.from_spec([{"resize": {"shorter": 97, "rounding": "down"}}]),
     )
     assert default.fingerprint == down.fingerprint and default.test(image).shape[:2] == (97, 145)
-    assert "max_size_hw" in given("LongestMaxSize", max_size=None, max_size_hw=[5, None]).report[0]
+
+
+@pytest.mark.parametrize(("name", "shape"), [("SmallestMaxSize", (96, 144)), ("LongestMaxSize", (64, 96))])
+def test_one_size_for_both_sides_is_the_size_of_a_side(name: str, shape: tuple[int, int]) -> None:
+    """The scale is the larger, or the smaller, of 96 / 300 and 96 / 450."""
+    found = given(name, max_size=None, max_size_hw=[96, 96])
+    assert not found.report
+    assert Pipeline.from_spec(found.spec).test(np.zeros((300, 450, 3), np.uint8)).shape[:2] == shape
+    for sides in ([5, None], [None, 5], [5, 6]):
+        assert f"max_size_hw={sides}" in given(name, max_size=None, max_size_hw=sides).report[0]
 
 
 def test_masks_show_the_fill_of_most_steps() -> None:

@@ -144,6 +144,23 @@ def test_snow_bleaches_dark_pixels() -> None:
     assert (train(step, flat(72, 60, 48)) == (171, 150, 129)).all()  # 150 +- 0.2 * (255 - 150)
 
 
+@each_backend
+def test_lightness_changes_within_the_polygon_alone(name: str) -> None:
+    """In images of several parts; floats beside it keep every bit."""
+    image = np.full((500, 90, 3), (255, 205, 205), np.uint8)
+    lower = ((10, 400), (50, 400), (50, 450), (10, 450))
+    found = run(ops.shade(0.5, (lower,), "lightness"), image, name)
+    wanted = image.copy()
+    wanted[400:451, 10:51] = (230, 0, 0)
+    assert np.array_equal(found, wanted)
+    floats = np.random.default_rng(1).random((500, 90, 3), np.float32)
+    found = run(ops.scale_lightness(2.0, 0.4), floats, name)
+    light = (floats.max(axis=2) + floats.min(axis=2)) * np.float32(0.5)
+    assert np.array_equal(found[light >= 0.4], floats[light >= 0.4])
+    dark = light < 0.4
+    assert np.allclose((found.max(axis=2) + found.min(axis=2))[dark], 4.0 * light[dark], atol=1e-5)
+
+
 def test_fog_is_white_and_thickest_in_the_middle() -> None:
     black = np.zeros((90, 120, 3), np.uint8)
     found = np.mean([train({"fog": {}}, black, index) for index in range(12)], axis=0)

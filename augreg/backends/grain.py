@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends.hsv import float_hue
+from augreg.backends import planar
+from augreg.backends.hsv import turned
 from augreg.backends.weather import lightness, relit
 
 __all__ = ["grained", "most_counts", "spread", "thresholds"]
@@ -19,8 +20,8 @@ Floats = NDArray[np.float32]
 
 def spread(image: NDArray[Any]) -> float:
     """The standard deviation of the lightness over an image, on the 0..1 scale."""
-    found = lightness(image if image.dtype == np.float32 else image * np.float32(1 / 255))
-    return float(found.std(dtype=np.float64))
+    found = [lightness(planar.split(image[rows])) for rows in planar.parts(image)]
+    return float(np.concatenate(found).std(dtype=np.float64))
 
 
 def most_counts(mean: float) -> int:
@@ -43,14 +44,17 @@ def thresholds(mean: float) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def grained(values: Floats, normal: Floats, counted: NDArray[np.float64], gain: float, hue: float) -> Floats:
-    """Pixels from 0 to 1, one a row, with noise from two normal numbers each.
+def grained(pixels: NDArray[Any], normal: Floats, counted: NDArray[np.float64], gain: float, hue: float) -> Floats:
+    """Pixels, one a row, as floats from 0 to 1 with noise from two normal numbers each.
 
     Each count, by the first number, adds `gain` of what is missing to white; `hue` is the deviation of its shift.
     """
-    if hue and values.shape[1] == 3:
-        values = float_hue(np.float32(hue) * normal[None, :, 1], values[None])[0]
-    before = lightness(values)
-    counts = np.searchsorted(counted, normal[:, 0].astype(np.float64)).astype(np.float32)
-    after = np.clip(before + counts * np.float32(gain) * (np.float32(1) - before), 0, 1)
-    return relit(values, before, after)
+    channels = planar.split(pixels)
+    if hue and len(channels) == 3:
+        channels = list(turned(np.float32(hue) * normal[:, 1], channels))
+    before = lightness(channels)
+    after = np.searchsorted(counted, normal[:, 0].astype(np.float64)).astype(np.float32)
+    after *= np.float32(gain)
+    after *= np.float32(1) - before
+    after += before
+    return np.stack(list(relit(channels, before, np.clip(after, 0, 1, out=after))), axis=1)

@@ -1,7 +1,4 @@
-"""Shifts of hue, saturation and value, by NumPy in float32.
-
-An image is computed a few rows at a time, one channel after the other, so that what is in between stays in the cache.
-"""
+"""Shifts of hue, saturation and value, by NumPy in float32."""
 
 from __future__ import annotations
 
@@ -11,16 +8,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import plain
-from augreg.images import buffers
+from augreg.backends import plain, planar
 from augreg.ops import ShiftHsv
 
-__all__ = ["float_hue", "shifted"]
+__all__ = ["float_hue", "shifted", "turned"]
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
-_PIXELS: Final = 1 << 14  # of a part
 _OFFSETS: Final = (5, 3, 1)
 """Where the sixths of the hue begin for red, green and blue."""
 
@@ -28,31 +23,21 @@ _OFFSETS: Final = (5, 3, 1)
 def shifted(op: ShiftHsv, image: Array) -> Array:
     """The image after the shifts, which are computed on pixel values from 0 to 1; bytes are rounded once."""
     plain.need_color("a shift of hue, saturation and value", image.shape[2])
-    out = buffers.empty(image.shape, image.dtype)
-    floats = image.dtype == np.float32
-    for rows in _parts(image):
-        channels = _channels(image[rows])
-        if not floats:
-            channels = [channel * np.float32(1 / 255) for channel in channels]
-        for number, found in enumerate(_shifted(op, channels)):
-            if not floats:
-                found *= np.float32(255)
-                np.rint(found, out=found)
-            out[rows, :, number] = found
-    return out
+    return planar.computed(lambda channels, _: _shifted(op, channels), image)
 
 
-def float_hue(shift: float | Floats, image: Floats) -> Floats:
-    """Shift the hue of a float image, or of each pixel of it, through hue, saturation and value."""
+def float_hue(shift: float, image: Floats) -> Floats:
+    """Shift the hue of a float image, through hue, saturation and value."""
     plain.need_color("hue", image.shape[2])
     if image.shape[2] == 1:
         return image
-    out: Floats = buffers.empty(image.shape, np.float32)
-    for rows in _parts(image):
-        hue = _Hue.of(_channels(image[rows]), shift[rows] if isinstance(shift, np.ndarray) else shift)
-        for number in range(3):
-            out[rows, :, number] = hue.channel(number)
-    return out
+    return planar.computed(lambda channels, _: turned(shift, channels), image)
+
+
+def turned(shift: float | Floats, channels: planar.Channels) -> Iterator[Floats]:
+    """Red, green and blue after a shift of the hue, or one of each pixel."""
+    hue = _Hue.of(channels, shift)
+    return (hue.channel(number) for number in range(3))
 
 
 class _Hue(NamedTuple):
@@ -63,7 +48,7 @@ class _Hue(NamedTuple):
     turned: Floats
 
     @classmethod
-    def of(cls, channels: list[Floats], shift: float | Floats) -> _Hue:
+    def of(cls, channels: planar.Channels, shift: float | Floats) -> _Hue:
         """The hue of red, green and blue, shifted."""
         red, green, blue = channels
         value = np.maximum(np.maximum(red, green), blue)
@@ -89,14 +74,13 @@ class _Hue(NamedTuple):
         return found
 
 
-def _shifted(op: ShiftHsv, channels: list[Floats]) -> Iterator[Floats]:
+def _shifted(op: ShiftHsv, channels: planar.Channels) -> Iterator[Floats]:
     """The channels after the shifts, one after the other."""
     if len(channels) == 1:
         yield np.clip(channels[0] + np.float32(op.value), 0, 1)
         return
     if op.hue:
-        hue = _Hue.of(channels, op.hue)
-        channels = [hue.channel(number) for number in range(3)]
+        channels = list(turned(op.hue, channels))
     red, green, blue = (np.maximum(channel, np.float32(0)) for channel in channels)
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)
@@ -114,15 +98,3 @@ def _shifted(op: ShiftHsv, channels: list[Floats]) -> Iterator[Floats]:
         np.subtract(np.float32(1), below, out=below)
         below *= most
         yield below
-
-
-def _parts(image: Array) -> Iterator[slice]:
-    """The rows of an image in parts."""
-    height, width = image.shape[:2]
-    count = max(1, _PIXELS // width)
-    return (slice(start, start + count) for start in range(0, height, count))
-
-
-def _channels(image: Array) -> list[Any]:
-    """The channels of an image, each in its own memory."""
-    return [np.ascontiguousarray(image[..., number]) for number in range(image.shape[2])]

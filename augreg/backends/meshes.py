@@ -149,8 +149,9 @@ def windowed(sigma: float, reach: int, noise: Floats, edges: Literal["symmetric"
         around[axis] = (reach, reach)
         padded = np.pad(noise, around, mode=edges)
         size = noise.shape[axis]
-        total = np.zeros(noise.shape)
+        total, scaled = np.zeros((2, *noise.shape))
         for place, weight in enumerate(weights):
-            total += weight * padded.take(range(place, place + size), axis)
+            part = padded[place : place + size] if axis == 0 else padded[:, place : place + size]
+            total += np.multiply(part, weight, out=scaled)
         noise = total.astype(np.float32)
     return noise

@@ -342,7 +342,7 @@ _LONGEST_REMAP: Final = 32_766  # OpenCV's own bound on a side
 
 def _remap(op: Remap, image: Array) -> Array:
     height, width = image.shape[:2]
-    if op.mode != "constant" or max(height, width) > _LONGEST_REMAP:
+    if op.mode != "constant" or op.field == "tiles" or max(height, width) > _LONGEST_REMAP:
         return photography.remap(op, image, _filter)
     ys, xs = displacement.sources(op, height, width, _filter)
     return photography.filled(op, image, _read(op, image, ys, xs), ys, xs)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from augreg.backends import borders, convolving, displacement, grain, hsv, intensity, plain, weather
+from augreg.backends import borders, convolving, displacement, grain, hsv, intensity, plain, tiles, weather
 from augreg.errors import ImageError
 from augreg.images import buffers
 from augreg.images.jpeg import decode_jpeg, read_header
@@ -39,6 +39,8 @@ _LONGEST_JPEG: Final = 65_500
 
 def remap(op: Remap, image: Array, blur: displacement.Blur) -> Array:
     """Read at the positions of the op's field, which uses a backend's `blur`; positions outside get the fill."""
+    if op.field == "tiles":
+        return tiles.exchanged(op, image)
     height, width = image.shape[:2]
     ys, xs = displacement.sources(op, height, width, blur)
     if op.mode != "constant":

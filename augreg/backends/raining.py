@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import intensity
+from augreg.backends import intensity, planar
+from augreg.images import buffers
 from augreg.ops import Rain
 from augreg.rng import field
 
@@ -24,14 +25,19 @@ def drops(op: Rain, height: int, width: int) -> NDArray[np.float32]:
     down, right = _line(op.length, op.slant)
     rows, columns = top[:, None] + down, left[:, None] + right
     seen = (rows < height) & (columns >= 0) & (columns < width)
-    hit = np.zeros((height, width), np.int64)
+    hit = np.zeros((height, width), np.uint8)
     hit[rows[seen], columns[seen]] = 1
-    reach = op.blur // 2
-    padded = np.pad(hit, reach, mode="reflect")
-    total = np.pad(padded.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    side = op.blur
-    sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-    found: NDArray[np.float32] = (sums / (side * side)).astype(np.float32)
+    sums: NDArray[np.int32] = np.pad(hit, op.blur // 2, mode="reflect").astype(np.int32)
+    sums = _sums(_sums(sums, op.blur).T, op.blur).T
+    found: NDArray[np.float32] = (sums * (1.0 / (op.blur * op.blur))).astype(np.float32)
+    return found
+
+
+def _sums(values: NDArray[np.int32], side: int) -> NDArray[np.int32]:
+    """The sums of so many neighbors along the first axis."""
+    total = np.zeros((len(values) + 1, values.shape[1]), np.int32)
+    np.cumsum(values, axis=0, out=total[1:])
+    found: NDArray[np.int32] = total[side:] - total[:-side]
     return found
 
 
@@ -45,11 +51,21 @@ def _line(length: int, slant: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
 
 def rained(op: Rain, image: Array) -> Array:
     """The image with the drops, clipped, and as much darker as the op says."""
-    fill = intensity.per_channel(op.fill, image.shape[2], "fill").astype(np.float32)
-    layer = drops(op, *image.shape[:2])[..., None] * fill
-    brightness = np.float32(op.brightness)
-    if image.dtype == np.float32:
-        floats: Array = np.clip(np.minimum(image + layer, 1) * brightness, 0, 1)
-        return floats
-    whole: Array = np.minimum(np.rint(layer) + image, np.float32(255)) * brightness
-    return np.clip(np.rint(whole), 0, 255).astype(np.uint8)
+    height, width, channels = image.shape
+    fill = np.tile(intensity.per_channel(op.fill, channels, "fill").astype(np.float32), width)
+    hit, brightness = drops(op, height, width), np.float32(op.brightness)
+    floats = image.dtype == np.float32
+    out = buffers.empty(image.shape, image.dtype)
+    flat, pixels = out.reshape(height, -1), np.ascontiguousarray(image).reshape(height, -1)
+    for rows in planar.parts(image):
+        found = np.repeat(hit[rows], channels, axis=1)
+        found *= fill
+        if not floats:
+            np.rint(found, out=found)
+        found += pixels[rows]
+        np.minimum(found, np.float32(1 if floats else 255), out=found)
+        found *= brightness
+        if not floats:
+            np.rint(found, out=found)
+        flat[rows] = np.clip(found, 0, 1 if floats else 255, out=found)
+    return out

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.images import buffers
 from augreg.ops import Remap
 from augreg.rng import field
 
-__all__ = ["Tile", "moved", "shifts", "tiles"]
+__all__ = ["Tile", "exchanged", "moved", "shifts", "tiles"]
 
 Points = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -65,6 +66,15 @@ def shifts(op: Remap, height: int, width: int) -> tuple[NDArray[np.float32], NDA
         there = np.s_[:, top + down : top + down + high, left + right : left + right + wide]
         found[there] = np.array([-down, -right], np.float32).reshape(2, 1, 1)
     return found[0], found[1]
+
+
+def exchanged(op: Remap, image: NDArray[Any]) -> NDArray[Any]:
+    """The image with its tiles in their new places."""
+    out = buffers.empty(image.shape, image.dtype)
+    for top, left, high, wide, down, right in tiles(op, *image.shape[:2]):
+        there = np.s_[top + down : top + down + high, left + right : left + right + wide]
+        out[there] = image[top : top + high, left : left + wide]
+    return out
 
 
 def moved(op: Remap, size: tuple[int, int], points: Points, back: bool = False) -> Points:

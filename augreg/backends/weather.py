@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.backends import plain, raining
+from augreg.backends import plain, planar, raining
 from augreg.backends.regions import regions, union
 from augreg.ops import Flare, Fog, Op, Rain, Shade
 
@@ -38,38 +39,39 @@ def shade(op: Shade, image: Array) -> Array:
         return by_regions(op, image)
     plain.need_color("lightness", image.shape[2])
     inside = union(op.polygons, *image.shape[:2])
-    pixels = image[inside]
-    values = pixels if image.dtype == np.float32 else pixels * np.float32(1 / 255)
-    before = lightness(values)
-    factor = np.where(before < np.float32(op.below), np.float32(op.factor), np.float32(1))
-    values = relit(values, before, np.clip(before * factor, 0, 1))
-    out = plain.like(image, *image.shape[:2])
-    out[:] = image
-    out[inside] = values if image.dtype == np.float32 else np.rint(values * np.float32(255))
-    return out
+
+    def shaded(channels: planar.Channels, rows: slice) -> Iterator[Floats]:
+        before = lightness(channels)
+        changes = inside[rows] & (before < np.float32(op.below))
+        after = np.clip(before * np.float32(op.factor), 0, 1)
+        return (
+            np.where(changes, found, channel)
+            for found, channel in zip(relit(channels, before, after), channels, strict=True)
+        )
+
+    return planar.computed(shaded, image)
 
 
-def lightness(values: Floats) -> Floats:
-    """The lightness of pixels from 0 to 1, one a row: the mean of the largest and the smallest channel."""
-    found: Floats = (values.max(axis=-1) + values.min(axis=-1)) * np.float32(0.5)
+def lightness(channels: planar.Channels) -> Floats:
+    """The lightness of pixels: the mean of the largest and the smallest channel."""
+    found: Floats = functools.reduce(np.maximum, channels) + functools.reduce(np.minimum, channels)
+    found *= np.float32(0.5)
     return found
 
 
-def relit(values: Floats, before: Floats, after: Floats) -> Floats:
-    """Pixels from 0 to 1, one a row, whose lightness changes and whose hue and saturation stay; gray ones stay gray.
+def relit(channels: planar.Channels, before: Floats, after: Floats) -> Iterator[Floats]:
+    """The channels of pixels from 0 to 1 whose lightness changes; hue and saturation stay, and gray stays gray.
 
     The saturation of HSL is the chroma, the largest channel less the smallest, over the most that is possible with
-    the lightness L: 1 - |2 L - 1|.
+    the lightness L, which is twice the smaller one of L and 1 - L. So distances from the lightness change as it does.
     """
-    low = values.min(axis=-1, keepdims=True)
-    chroma = values.max(axis=-1, keepdims=True) - low
-    room = (np.float32(1) - np.abs(np.float32(2) * one - np.float32(1)) for one in (before, after))
-    most, most_after = (one[..., None] for one in room)
-    colored = (chroma > 0) & (most > 0)
-    saturation = np.where(colored, chroma / np.where(colored, most, 1), 0)
-    place = (values - low) / np.where(colored, chroma, 1)
-    found: Floats = np.clip(after[..., None] + saturation * most_after * (place - np.float32(0.5)), 0, 1)
-    return np.where(colored, found, after[..., None])
+    most, most_after = (np.minimum(one, np.float32(1) - one) for one in (before, after))
+    ratio = most_after / np.where(most > 0, most, np.float32(1))
+    for channel in channels:
+        found = channel - before
+        found *= ratio
+        found += after
+        yield np.clip(found, 0, 1, out=found)
 
 
 KERNELS: dict[type[Op], Callable[[Any, Array], Array]] = {

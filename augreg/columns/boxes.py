@@ -231,9 +231,10 @@ def crop_around_boxes(transform: Any, rng: Cursors, scene: Scenes) -> tuple[Op, 
     y, x = scene.height // 2, scene.width // 2
     inner = np.stack([x, y, x + 1, y + 1])
     known = np.zeros(len(scene), np.bool_)
-    if scene.boxes is not None and not (transform.erode == "union" and transform.erosion == 1.0):
+    if scene.boxes is not None:
         some, unions = scene.boxes.unions(transform.erosion, transform.erode == "boxes")
-        inner[:, some], known[some] = unions, True
+        inner[:, some] = unions
+        known[some] = transform.erode == "boxes" or transform.erosion < 1.0
     left, top, right, bottom = inner
     shrinks = ~known if transform.without_boxes == "shrink" else np.zeros(len(scene), np.bool_)
     least = np.maximum(1, (scene.height * (1.0 - transform.erosion)).astype(np.int64))

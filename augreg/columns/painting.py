@@ -15,6 +15,7 @@ from augreg.columns.boxes import placed
 from augreg.columns.cursors import Cursors, Integers, Rows, Some, exactly, rounded
 from augreg.columns.ragged import Ragged
 from augreg.columns.records import Scenes
+from augreg.ops.erasing import MOST_CELLS
 
 if TYPE_CHECKING:
     from augreg.ops import Op
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["cutout", "grid_holes", "grid_mask", "holes", "pixel_dropout", "random_erasing"]
 
 _TRIES: Final = 10
-MOST_CELLS: Final = 64
-"""Of cells along one side of a grid of holes, so that an image does not get many thousands of boxes."""
 # they take an array for each image's own number as they take the number
 _Paint: Final[Any] = ops.Paint
 _DropPixels: Final[Any] = ops.DropPixels

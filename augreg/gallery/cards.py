@@ -9,13 +9,14 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from augreg.backends import backend
 from augreg.gallery import ready_made
 from augreg.gallery.batches import batch_transform_tiles
 from augreg.gallery.error_text import error_text, hide_folders
-from augreg.gallery.means import MEAN_DRAWS, mean_of_draws
+from augreg.gallery.means import MEAN_DRAWS, mean_of_draws, with_boxes
 from augreg.gallery.photos import Photo, shrunk
 from augreg.gallery.regularizers import Picture
 from augreg.gallery.step_by_step import describe_ops, scene_of
@@ -45,6 +46,9 @@ _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DRAWS = 4
 _SHORTER = 240  # the sizes in the previews, 200 to 24 pixels, are for images of about this size
 _LONGEST = 192
+
+_BOX = (0.3, 0.25, 0.75, 0.75)
+"""A box on each photo, for the steps that see boxes: x0, y0, x1, y1 as fractions of its sides."""
 
 _Demo = tuple[str, NDArray[np.uint8]]
 
@@ -168,7 +172,10 @@ class _CardMaker:
         if 0 < len(strengths) < len(_QUANTILES):  # a full sweep has no room for the original
             subject, photo = self.demos[0]
             strengths = (tile(photo, subject, "", "original", _LONGEST), *strengths)
-        scene = scene_of(self.demos[0][1])
+        photo = self.demos[0][1]
+        height, width = photo.shape[:2]
+        box = tuple([part * side for part, side in zip(_BOX, (width, height) * 2, strict=True)])
+        scene = replace(scene_of(photo), boxes=(box,))
         others = len(self.demos) - 1
         step = self._pipeline(card.name, values).steps[0]
         fixed = is_deterministic(step.transform, scene)
@@ -236,11 +243,8 @@ class _CardMaker:
         """A photo after this step alone, with p = 1 in training; at test time (index None), with its default p."""
         pipeline = self._pipeline(name, values) if index is None else self._pipeline(name, values, p=1.0)
         subject, photo = demo
-        height, width, channels = photo.shape
-        if index is None:
-            plan = pipeline.test.plan((height, width), channels=channels)
-        else:
-            plan = pipeline.train.plan((height, width), index, channels=channels)
+        sample = with_boxes(photo, _BOX)
+        plan = pipeline.test.plan(sample) if index is None else pipeline.train.plan(sample, index)
         array = plan.run(photo)
         if any(isinstance(op, Normalize) for op in plan.ops):
             array = array.transpose(1, 2, 0)
@@ -250,7 +254,7 @@ class _CardMaker:
     def _mean(self, name: str, values: Any) -> Tile:
         """The mean of a photo over draws of this step, with its default p."""
         subject, photo = self.demos[0]
-        mean, draws, results = mean_of_draws(self._pipeline(name, values), photo)
+        mean, draws, results = mean_of_draws(self._pipeline(name, values), photo, _BOX)
         words = f"{draws} draws" if draws == MEAN_DRAWS else f"{draws} draws of this size"
         caption = words if results > draws // 2 else f"{words}, {results} results"
         return tile(mean, subject, "", caption, _LONGEST)._replace(alt=f"{subject}, mean of {words}")
@@ -259,7 +263,8 @@ class _CardMaker:
         """A pipeline with this step alone."""
         values = {"steps": values} if isinstance(values, list) else values
         step = {name: {**values, **common}}
-        return Pipeline.from_spec({"image": [step], "backend": self.backend, "output": "numpy"}, self.registry)
+        options = {"backend": self.backend, "output": "numpy", "targets": {"boxes": "xyxy_normalized"}}
+        return Pipeline.from_spec({"image": [step], **options}, self.registry)
 
 
 def _tile(picture: Picture) -> Tile:

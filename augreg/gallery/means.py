@@ -13,7 +13,7 @@ from augreg.images.thumbnails import viewable
 from augreg.ops import Noise, Normalize
 from augreg.pipeline import Pipeline
 
-__all__ = ["MEAN_DRAWS", "MeanOfDraws", "mean_of_draws"]
+__all__ = ["MEAN_DRAWS", "MeanOfDraws", "mean_of_draws", "with_boxes"]
 
 MEAN_DRAWS = 256
 _SHORTER = 128  # noise of single pixels has the same mean in a small image, and takes less time there
@@ -27,19 +27,26 @@ class MeanOfDraws(NamedTuple):
     results: int
 
 
-def mean_of_draws(pipeline: Pipeline, photo: NDArray[np.uint8]) -> MeanOfDraws:
+def with_boxes(photo: NDArray[np.uint8], *boxes: tuple[float, float, float, float]) -> dict[str, Any]:
+    """A sample for `plan`: the photo with these boxes, in the format of the pipeline."""
+    return {"image": photo, **({"boxes": [list(box) for box in boxes]} if boxes else {})}
+
+
+def mean_of_draws(
+    pipeline: Pipeline, photo: NDArray[np.uint8], *boxes: tuple[float, float, float, float]
+) -> MeanOfDraws:
     """The mean of the training images of a photo with the indices 0 to 255.
 
     If they differ in size, as after a quarter turn, it is the mean of those that have the size of the test image, or
-    of the most frequent size if none has that.
+    of the most frequent size if none has that. `boxes` are seen by steps such as `safe_crop`.
     """
     if any(isinstance(op, Noise) for op in pipeline.train.plan(photo.shape[:2], 0, channels=photo.shape[2]).ops):
         photo = shrunk(photo, _SHORTER)
-    height, width, channels = photo.shape
+    sample = with_boxes(photo, *boxes)
     plans: dict[Any, Any] = {}
     counts: Counter[Any] = Counter()
     for index in range(MEAN_DRAWS):
-        plan = pipeline.train.plan((height, width), index, channels=channels)
+        plan = pipeline.train.plan(sample, index)
         key = index if plan.deferred else plan.ops  # equal ops make equal images
         plans.setdefault(key, plan)
         counts[key] += 1
@@ -54,7 +61,7 @@ def mean_of_draws(pipeline: Pipeline, photo: NDArray[np.uint8]) -> MeanOfDraws:
         results[image.shape] += 1
     shape = max(draws, key=draws.__getitem__)
     if len(draws) > 1:
-        test = _viewable(pipeline.test.plan((height, width), channels=channels), photo).shape
+        test = _viewable(pipeline.test.plan(sample), photo).shape
         shape = test if test in draws else shape
     return MeanOfDraws(np.rint(sums[shape] / draws[shape]).astype(np.uint8), draws[shape], results[shape])
 

@@ -21,6 +21,9 @@ from augreg.rng import Address
 __all__ = ["Stage", "describe_ops", "scene_of", "stages"]
 
 
+_MOST_WORDS = 6  # of ops that a caption has room for
+
+
 class Stage(NamedTuple):
     """A step of the run, a description of what it did, and the image after it, or None if it did nothing.
 
@@ -35,8 +38,11 @@ class Stage(NamedTuple):
 
 
 def describe_ops(ops: Iterable[Op]) -> str:
-    """Describe ops in words."""
-    return ", ".join(map(str, ops))
+    """Describe ops in words; the first ones where there are many."""
+    words = list(map(str, ops))
+    if len(words) > _MOST_WORDS:
+        words[_MOST_WORDS - 1 :] = [f"and {len(words) - _MOST_WORDS + 1} more"]
+    return ", ".join(words)
 
 
 def scene_of(array: NDArray[Any], epoch: int = 0, read_as: str = "rgb") -> Scene:

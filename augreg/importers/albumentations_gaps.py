@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from augreg.importers.albumentations_remarks import note_hidden_rows
+from augreg.importers.albumentations_steps.arguments import DERIVED, before
 from augreg.importers.translation import Parameters, Steps, Translation, UnsupportedError
 
 __all__ = ["step_of_the_plugin"]
 
 _PREFIX = "albumentations/"
-_MASKING = ("fill", "fill_mask", "mask_x_length", "mask_y_length", "num_masks_x", "num_masks_y")
-_DERIVED = {
-    "SafeRotate": (
-        "balanced_scale", "fit_output", "keep_ratio", "rotate", "scale", "shear", "translate_percent", "translate_px",
-    ),
-    "FrequencyMasking": _MASKING,
-    "TimeMasking": _MASKING,
-    "PadIfNeeded": ("padding",),
-    "RGBShift": ("approximation", "noise_params", "noise_type", "spatial_mode"),
-}  # fmt: skip
-"""Attributes in a dict that follow from the arguments, by class."""
 _HIDING = ("CoarseDropout", "Erasing", "FrequencyMasking", "TimeMasking", "XYMasking")
-_OTHERWISE = {
-    "Spatter": "version 1 painted darker drops than version 2",
-}
-"""What the step, which is that of version 2, does otherwise than version 1, by class."""
 
 
 def step_of_the_plugin(params: Parameters, walk: Translation) -> Steps:
@@ -37,10 +25,24 @@ def step_of_the_plugin(params: Parameters, walk: Translation) -> Steps:
         if any(known.startswith(_PREFIX) for known in walk.registry):
             raise UnsupportedError("the plugin augreg-albumentations does not have it either")
         raise UnsupportedError("the plugin augreg-albumentations, which has most transforms, is not installed")
-    params.ignore(*_DERIVED.get(params.name, ()))
+    params.ignore(*DERIVED.get(params.name, ()))
     if params.name in _HIDING:
         note_hidden_rows(params, walk)
-    if params.name in _OTHERWISE and params.values.get("_version_1"):
-        params.note(_OTHERWISE[params.name])
+    if before(params, 2):
+        _compare_with_version_1(params)
     known = [field.name for field in dataclasses.fields(walk.registry[name])]
     return [{name: {key: params.take(key) for key in (*known, "p") if key in params}}]
+
+
+def _compare_with_version_1(params: Parameters) -> None:
+    """Say what the step, which is that of version 2, does otherwise than version 1."""
+    if params.name == "Spatter":
+        params.note("version 1 painted darker drops than version 2")
+    if params.name == "Affine" and _is_sheared(params.values.get("shear")):
+        params.lose("version 1 shears in another order and direction than version 2")
+
+
+def _is_sheared(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_sheared, value.values()))
+    return any(value) if isinstance(value, list | tuple) else bool(value)

@@ -43,20 +43,19 @@ def renamed(name: str, values: Mapping[str, Any], version: str | None = None) ->
             low, high = (arguments.pop(end, None) for end in ends)
             if (low, high) != (None, None):
                 arguments.setdefault(new, [high if low is None else low, low if high is None else high])
-    old_version = version is not None and version.startswith(("0.", "1."))
+    numbers = _numbers(version)
+    old_version = bool(numbers) and numbers < (2,)
     for key in ("fill", "fill_mask") if name in SHOWING_FILL else ():
         if key in arguments and arguments[key] is None:
             del arguments[key]  # None was 0
     fill = arguments.get("fill")
     if old_version and name in SHOWING_FILL and fill and isinstance(fill, int | float):
         notes.append(f"fill={fill} is for all channels here, and for the first one in version 1")
-    if name in _BY_VERSION and (numbers := _numbers(version)):
-        arguments["_version"] = numbers
+    if numbers:
+        arguments["_version"] = numbers  # for translators of what earlier versions did otherwise
     if name in _CHANGED:
         name = _CHANGED[name](name, arguments, notes, old_version)
-    as_of_version(name, arguments, notes, version)
-    if old_version:
-        arguments["_version_1"] = True  # for translators of what version 1 did otherwise
+    as_of_version(name, arguments, notes, numbers)
     return Renamed(name, arguments, tuple(notes))
 
 
@@ -65,16 +64,6 @@ def _numbers(version: str | None) -> tuple[int, ...]:
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version or "")
     return tuple(int(number or 0) for number in found.groups()) if found else ()
 
-
-_BY_VERSION = (
-    "ElasticTransform",
-    "GridDistortion",
-    "OpticalDistortion",
-    "PiecewiseAffine",
-    "RandomGridShuffle",
-    "SafeRotate",
-)
-"""Transforms that did something else in one version or another, which their translators ask for."""
 
 _FILL = {"value": "fill", "mask_value": "fill_mask"}
 _FILL_VALUE = {"fill_value": "fill", "mask_fill_value": "fill_mask"}

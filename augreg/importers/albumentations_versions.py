@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -12,20 +11,19 @@ Arguments: TypeAlias = dict[str, Any]
 Version: TypeAlias = tuple[int, ...]
 
 
-def as_of_version(name: str, arguments: Arguments, notes: list[str], version: str | None) -> None:
+def as_of_version(name: str, arguments: Arguments, notes: list[str], version: Version) -> None:
     """Add to the arguments what the translator needs to do what this version did, or to the notes what differs.
 
-    Such arguments begin with an underscore. A version that is not known is taken to be the last.
+    Such arguments begin with an underscore. A version that is not known, (), is taken to be the last.
     """
-    if version is not None and name in _EARLIER:
-        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
-        _EARLIER[name](numbers, arguments, notes)
+    if version and name in _EARLIER:
+        _EARLIER[name](version, arguments, notes)
 
 
 def _shadow(version: Version, arguments: Arguments, notes: list[str]) -> None:
     """First the lightness was halved, then the pixel values, then multiplied by the intensity."""
     if version < (1, 4, 14):
-        arguments |= {"_once": True, "_of": "lightness" if version < (1, 4, 7) else "values"}
+        arguments |= {"_of": "lightness" if version < (1, 4, 7) else "values"}
     elif version < (1, 4, 22):
         low, high = arguments.get("shadow_intensity_range", [0.5, 0.5])
         arguments["shadow_intensity_range"] = [1.0 - high, 1.0 - low]
@@ -77,6 +75,5 @@ def _grid_dropout(version: Version, arguments: Arguments, notes: list[str]) -> N
 
 _EARLIER: Final[Mapping[str, Callable[[Version, Arguments, list[str]], None]]] = {
     "GridDropout": _grid_dropout, "ISONoise": _iso_noise, "RGBShift": _rgb_shift, "RandomFog": _fog,
-    "RandomRain": _rain, "RandomShadow": _shadow,
-    "RandomSunFlare": _sun_flare,
+    "RandomRain": _rain, "RandomShadow": _shadow, "RandomSunFlare": _sun_flare,
 }  # fmt: skip

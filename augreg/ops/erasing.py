@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from msgspec.structs import replace
 
@@ -16,6 +16,9 @@ __all__ = [
     "noise_box",
     "paint",
 ]
+
+MOST_CELLS: Final = 64
+"""Of cells along one side of a grid of holes, so that an image does not get many thousands of boxes."""
 
 
 class Paint(Op, frozen=True, eq=False):

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from augreg.transforms.channels import *
     from augreg.transforms.choose import *
     from augreg.transforms.color import *
+    from augreg.transforms.curves import *
     from augreg.transforms.detection import *
     from augreg.transforms.distortion import *
+    from augreg.transforms.edges import *
     from augreg.transforms.erasing import *
     from augreg.transforms.fitting import *
+    from augreg.transforms.framing import *
     from augreg.transforms.geometry import *
     from augreg.transforms.grid_holes import *
     from augreg.transforms.grids import *
@@ -33,5 +36,6 @@ if TYPE_CHECKING:
     from augreg.transforms.symmetries import *
     from augreg.transforms.texture import *
     from augreg.transforms.warps import *
+    from augreg.transforms.weather import *
 
 __getattr__, __dir__ = lazy.modules(__name__, declared=True, hint=of_class)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
 
 from augreg import lazy, ops
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, Range, ResizeInterpolation
+from augreg.transforms.geometry import size_by_shorter
 from augreg.transforms.ranges import check_fraction, check_positive, check_range
 
 if TYPE_CHECKING:
     from augreg.ops import Op, Scene
     from augreg.ops.scene import Boxes
     from augreg.rng import Cursor
+
+
+_ROUNDS: Final = 50
+"""How many overlaps are drawn; if no crop is found then, the image stays as it is."""
 
 
 @transform("iou_crop", kind="geometry", preview=({}, {"overlaps": [0.0], "scale": [0.3, 0.5]}))
@@ -24,9 +29,10 @@ class IouCrop:
     One of `overlaps` is drawn; 1 or more leaves the image as it is. Then `tries` crops are drawn: each side of the
     image times a factor of its own from `scale`, rounded down, at a random place. The first one is taken whose aspect
     ratio (width / height) is within `ratio`, which contains the center of a box, and whose overlap with such a box is
-    large enough. If none is, another overlap is drawn. An image without boxes stays as it is, and so does one after a
-    non-linear distortion such as `elastic`. A box of which a part is left stays too, unless the spec says
-    `targets: {centers: drop}`. SSD: Liu et al. 2016, arXiv 1512.02325; this is torchvision's RandomIoUCrop.
+    large enough. If none is, another overlap is drawn; after 50 of them the image stays as it is. So does an image
+    without boxes, and one after a non-linear distortion such as `elastic`. A box of which a part is left stays too,
+    unless the spec says `targets: {centers: drop}`. SSD: Liu et al. 2016, arXiv 1512.02325; this is torchvision's
+    RandomIoUCrop.
     """
 
     overlaps: Annotated[tuple[Annotated[float, Meta(ge=0, le=1e6)], ...], Meta(min_length=1)] = (
@@ -43,7 +49,7 @@ class IouCrop:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         if not scene.boxes:
             return ()
-        for _ in range(50):
+        for _ in range(_ROUNDS):
             overlap = self.overlaps[rng.integers(len(self.overlaps))]
             if overlap >= 1:
                 return ()
@@ -102,8 +108,7 @@ class RandomShorter:
     sample_columns = lazy.method("augreg.columns.sizes", "random_shorter")
 
     def _to(self, scene: Scene, shorter: int) -> Op:
-        longer = int(shorter * max(scene.size) / min(scene.size))
-        height, width = (shorter, longer) if scene.height <= scene.width else (longer, shorter)
+        height, width = size_by_shorter(scene, shorter)
         return ops.resize(height, width, self.interpolation, self.antialias)
 
     def expect(self, scene: Scene, p: float) -> Op:

@@ -169,11 +169,11 @@ class CropAroundBoxes:
 
     Each of the four edges of the crop is a whole number of pixels, drawn uniformly between the edge of the image and
     the boxes. With `erosion`, parts of the boxes may be cut: of the smallest box around several boxes, half of this
-    fraction of its sides at each edge, or with `erode` boxes, of each box this fraction at each edge. An image
-    without boxes keeps its middle pixel; with `without_boxes` shrink, its sides become shorter by up to the fraction
-    `erosion` instead. So does one after a non-linear distortion such as `elastic`, because the positions of its boxes
-    are not known yet; so put this step first. At test time nothing is cropped. With `antialias`, shrinking is
-    antialiased.
+    fraction of its sides at each edge, or with `erode: boxes`, of each box this fraction at each edge. An image
+    without boxes keeps its middle pixel. With `without_boxes: shrink`, its sides become shorter by up to the fraction
+    `erosion` instead, and so do those of every image if `erosion` is 1, of all boxes together. After a non-linear
+    distortion such as `elastic` the positions of boxes are not known, and an image counts as one without boxes; so
+    put this step first. At test time nothing is cropped. With `antialias`, shrinking is antialiased.
     """
 
     size: Size | None = None
@@ -191,11 +191,11 @@ class CropAroundBoxes:
             )
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
-        known = scene.boxes and not (self.erode == "union" and self.erosion == 1.0)
-        if not known and self.without_boxes == "shrink":
+        all_eroded = self.erode == "union" and self.erosion == 1.0
+        if self.without_boxes == "shrink" and (all_eroded or not scene.boxes):
             return self._shrunk(rng, scene), *self.expect(scene, 1.0)
         y, x = scene.height // 2, scene.width // 2
-        left, top, right, bottom = self._inner(scene.boxes) if known else (x, y, x + 1, y + 1)
+        left, top, right, bottom = self._inner(scene.boxes) if scene.boxes else (x, y, x + 1, y + 1)
         before, above = rng.integers(left + 1), rng.integers(top + 1)
         after, below = right + rng.integers(scene.width - right + 1), bottom + rng.integers(scene.height - bottom + 1)
         return ops.crop(above, before, below - above, after - before), *self.expect(scene, 1.0)
@@ -214,12 +214,12 @@ class CropAroundBoxes:
         return left, top, max(right, left + 1), max(bottom, top + 1)
 
     def _shrunk(self, rng: Cursor, scene: Scene) -> Op:
-        """A crop of the image's aspect ratio, of up to `erosion` less height, at a random place. Four words."""
+        """A crop of the image's aspect ratio, of up to `erosion` less height, at a random place."""
         least = max(1, int(scene.height * (1.0 - self.erosion)))
         height = least + rng.integers(scene.height - least + 1)
         width = max(1, height * scene.width // scene.height)
         top, left = rng.integers(scene.height - height + 1), rng.integers(scene.width - width + 1)
-        rng.random()
+        rng.random()  # as many words as with boxes
         return ops.crop(top, left, height, width)
 
     def expect(self, scene: Scene, p: float) -> tuple[Op, ...]:

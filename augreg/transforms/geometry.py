@@ -221,6 +221,13 @@ class RandomResizedCrop:
         return (resized, *centered(resized.after(scene), (height, width)))
 
 
+def size_by_shorter(scene: Scene, shorter: int, rounding: Rounding = "down") -> tuple[int, int]:
+    """The height and width with this shorter side and the aspect ratio of the image."""
+    short, long = min(scene.size), max(scene.size)
+    longer = int(shorter * long / short) if rounding == "down" else round(long * (shorter / short))
+    return (shorter, longer) if scene.height <= scene.width else (longer, shorter)
+
+
 @transform("resize", kind="geometry", rule="same", preview=({"size": 160}, {"size": 80}, {"size": 24}))
 class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
@@ -246,10 +253,7 @@ class Resize:
         if self.size is not None:
             height, width = self.size
             return ops.resize(height, width, self.interpolation, self.antialias)
-        shorter = self.shorter or 1
-        short, long = min(scene.size), max(scene.size)
-        longer = int(shorter * long / short) if self.rounding == "down" else round(long * (shorter / short))
-        height, width = (shorter, longer) if scene.height <= scene.width else (longer, shorter)
+        height, width = size_by_shorter(scene, self.shorter or 1, self.rounding)
         return ops.resize(height, width, self.interpolation, self.antialias)
 
     sample_columns = lazy.method("augreg.columns.sizes", "resize")

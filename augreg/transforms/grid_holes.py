@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
 from augreg import lazy
+from augreg.ops.erasing import MOST_CELLS
 from augreg.steps.declare import transform
 from augreg.steps.fields import Counts, Fill, Size
 from augreg.transforms.erasing import painted_box
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from augreg.rng import Cursor
 
 _Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=100_000)]
-MOST_CELLS: Final = 64
-"""Of cells along one side, so that an image does not get many thousands of boxes."""
 
 
 @transform(

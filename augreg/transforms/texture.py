@@ -47,7 +47,7 @@ class GaussianBlur:
 
 @transform(
     "oriented_blur", kind="texture",
-    preview=tuple({"size": side, "sigma_x": [0.5, 0.5], "sigma_y": [side / 3, side / 3]} for side in (5, 9, 15)),
+    preview=tuple({"size": 3 * far, "sigma_x": [0.5, 0.5], "sigma_y": [far, far]} for far in (1, 3, 5)),
 )  # fmt: skip
 class OrientedBlur:
     """Blur with a Gaussian that is turned, and has a deviation of its own along each axis, a power and noise.

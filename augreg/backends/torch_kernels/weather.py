@@ -66,9 +66,9 @@ def shaded(op: Shade, images: torch.Tensor) -> torch.Tensor:
     )
     values = images if images.dtype == torch.float32 else images.to(torch.float32) * float(np.float32(1 / 255))
     before = lightness(values)
-    values = relit(values, before, torch.where(before < below, before * factor, before).clamp_(0.0, 1.0))
+    values = relit(values, before, (before * factor).clamp_(0.0, 1.0))
     found = values if images.dtype == torch.float32 else (values * 255.0).round_().to(torch.uint8)
-    return torch.where(inside, found, images)
+    return torch.where(inside & (before < below), found, images)
 
 
 def rained(op: Any, images: torch.Tensor) -> torch.Tensor:
@@ -93,11 +93,6 @@ def lightness(values: torch.Tensor) -> torch.Tensor:
 
 def relit(values: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """As `augreg.backends.weather.relit`, for images from 0 to 1."""
-    low = values.amin(1, keepdim=True)
-    chroma = values.amax(1, keepdim=True) - low
-    most, most_after = (1.0 - (2.0 * one - 1.0).abs() for one in (before, after))
-    colored = (chroma > 0.0) & (most > 0.0)
-    saturation = torch.where(colored, chroma / torch.where(colored, most, 1.0), 0.0)
-    place = (values - low) / torch.where(colored, chroma, 1.0)
-    found = (after + saturation * most_after * (place - 0.5)).clamp_(0.0, 1.0)
-    return torch.where(colored, found, after)
+    most, most_after = (torch.minimum(one, 1.0 - one) for one in (before, after))
+    ratio = most_after / torch.where(most > 0.0, most, 1.0)
+    return ((values - before) * ratio + after).clamp_(0.0, 1.0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import (
+    before,
     beyond,
     interpolation,
     note_mirrored_rows,
@@ -24,7 +25,7 @@ def _affine(params: Parameters, walk: Translation) -> Steps:
     fit, scale = params.take("fit_output", False), _both(params.take("scale"), 1.0)
     shear = _both(params.take("shear"), 0.0)
     shift = {axis: [0.0, 0.0] for axis in "xy"}
-    unit = "fraction" if params.values.get("_version_1") else "truncated"
+    unit = "fraction" if before(params, 2) else "truncated"
     if percent := params.take("translate_percent"):
         shift = _both(percent, 0.0)
     if pixels := params.take("translate_px"):
@@ -39,10 +40,10 @@ def _affine(params: Parameters, walk: Translation) -> Steps:
     else:
         balanced = False
     together = params.take("keep_ratio", False) or scale["x"] == scale["y"] == [scale["x"][0]] * 2
-    leaning = shear["x"] if params.values.get("_version_1") else _turned(shear["x"])
+    leaning = shear["x"] if before(params, 2) else _turned(shear["x"])
     maps = {"degrees": pair(params.take("rotate", 0.0)), "shear_x": leaning, "shear_y": _turned(shear["y"])}
     rest = {"interpolation": interpolation(params), **beyond(params), **probability(params)}
-    old = params.values.get("_version_1")
+    old = before(params, 2)
     if together and not fit and not balanced and _as_one(params, maps, scale["x"], shift, unit):
         if old and any(maps["shear_x"]) and any(maps["shear_y"]):
             params.lose("version 1 shears vertically first; here both shears are one")
@@ -66,7 +67,7 @@ def _as_one(
     """Whether `affine` does it: with equal scales, symmetric translations, and shears before rotations or alone."""
     if any(low != -high for low, high in shift.values()) or unit == "pixels":
         return False
-    if _bends(maps) and not params.values.get("_version_1"):
+    if _bends(maps) and not before(params, 2):
         return False
     # a mere translation by whole pixels keeps the image sharp
     moves = any(maps["degrees"] + maps["shear_x"] + maps["shear_y"]) or scale != [1.0, 1.0]
@@ -95,7 +96,7 @@ def _shift_scale_rotate(params: Parameters, walk: Translation) -> Steps:
     shift = {axis: params.take(f"shift_limit_{axis}") for axis in "yx"}
     scale, degrees = [1.0 + end for end in params.take("scale_limit")], params.take("rotate_limit")
     rest = {"interpolation": interpolation(params), **beyond(params), **probability(params)}
-    whole = not params.values.get("_version_1")
+    whole = not before(params, 2)
     moves = any(degrees) or scale != [1.0, 1.0] or not whole
     if moves and all(low == -high for low, high in shift.values()):
         translate = [max(map(abs, ends)) for ends in shift.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from augreg.importers.albumentations_steps.arguments import plain, probability
+from augreg.importers.albumentations_steps.arguments import DERIVED, plain, probability
 from augreg.importers.translation import (
     ONE_MEAN,
     Parameters,
@@ -65,7 +65,8 @@ def _hue(params: Parameters, walk: Translation) -> Steps:
 
 
 def _gray(params: Parameters, walk: Translation) -> Steps:
-    params.only("num_output_channels", 3)
+    why = "an image keeps its channels; `channels: gray` reads files and PIL images as gray"
+    params.only("num_output_channels", 3, why=why)
     params.only("method", "weighted_average", why="grayscale is the luma")
     return [{"grayscale": probability(params)}]
 
@@ -188,7 +189,7 @@ def _tone_curve(params: Parameters, walk: Translation) -> Steps:
 
 def _rgb_shift(params: Parameters, walk: Translation) -> Steps:
     limits = [params.take(f"{channel}_shift_limit", [-20.0, 20.0]) for channel in "rgb"]
-    params.ignore("approximation", "noise_params", "noise_type", "spatial_mode")  # derived from the limits
+    params.ignore(*DERIVED["RGBShift"])
     if not params.take("_levels", False):  # without a number above 1, they are fractions of white
         limits = [[255.0 * end for end in pair] if max(map(abs, pair)) <= 1 else pair for pair in limits]
     names = ("shift", "green", "blue")

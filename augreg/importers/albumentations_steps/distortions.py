@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_steps.arguments import (
+    DERIVED,
+    before,
     interpolation,
     note_mirrored_rows,
     padded,
@@ -26,12 +28,6 @@ _FLOOR = (1, 4, 15)
 _WINDOW = 17  # the side of the kernel of `approximate`
 
 
-def _before(params: Parameters, version: tuple[int, ...]) -> bool:
-    """Whether the library that wrote the transform is known to be older than this version."""
-    known = params.values.get("_version")
-    return known is not None and tuple(known) < version
-
-
 def _options(params: Parameters) -> dict[str, Any]:
     """What is shown beyond the border, and how pixels are interpolated."""
     params.ignore("keypoint_remapping_method")
@@ -43,7 +39,7 @@ def _options(params: Parameters) -> dict[str, Any]:
 
 def _note_mirrored_boxes(params: Parameters, walk: Translation) -> None:
     """Say what becomes of boxes where the border shows a mirror image, which version 1 found by drawing them."""
-    if walk.has_rows and _before(params, (2,)) and params.values.get("border_mode") in (1, 2, 3, 4):
+    if walk.has_rows and before(params, 2) and params.values.get("border_mode") in (1, 2, 3, 4):
         params.note(
             "where the border shows a part of a box again, the box of albumentations 1 encloses that part too, and "
             "here it does not"
@@ -64,7 +60,7 @@ def _grid(params: Parameters, walk: Translation) -> Steps:
     end = "free"
     if params.take("normalized", True):
         end = "fit"
-    elif _before(params, _GRID_WITHOUT_REST):
+    elif before(params, *_GRID_WITHOUT_REST):
         end = "rest"
     _note_mirrored_boxes(params, walk)
     arguments = {"bands": params.take("num_steps", 5), "limit": pair(params.take("distort_limit")), "end": end}
@@ -76,7 +72,7 @@ def _piecewise(params: Parameters, walk: Translation) -> Steps:
     arguments: dict[str, Any] = {
         key: [max(2, end) for end in pair(params.take(name, 4))] for key, name in _NODES.items()
     }
-    if _before(params, _BY_DISTANCE):
+    if before(params, *_BY_DISTANCE):
         arguments |= {"scale": scale, "unit": "pixels" if absolute else "sides"}
         params.note("pixel values are rounded to the nearest integer here, and down in albumentations 1")
     else:
@@ -92,10 +88,10 @@ _NODES = {"rows": "nb_rows", "columns": "nb_cols"}
 def _elastic(params: Parameters, walk: Translation) -> Steps:
     normal = params.take("noise_distribution", "gaussian") == "gaussian"
     alpha = pair(params.take("alpha", 1.0))
-    if normal and _before(params, _GAUSSIAN_DIVIDED):  # smoothed noise of the same deviation is nearly the same
+    if normal and before(params, *_GAUSSIAN_DIVIDED):  # smoothed noise of the same deviation is nearly the same
         normal, alpha = False, [math.sqrt(3.0) * end for end in alpha]
     arguments = {"alpha": alpha, "sigma": params.take("sigma", 50.0), "noise": "normal" if normal else "uniform"}
-    if not _before(params, _GAUSSIAN_DIVIDED):
+    if not before(params, *_GAUSSIAN_DIVIDED):
         arguments["edges"] = "repeat"
     if params.take("approximate", False):
         arguments["window"] = _WINDOW
@@ -112,8 +108,8 @@ def _elastic(params: Parameters, walk: Translation) -> Steps:
 
 def _safe_rotate(params: Parameters, walk: Translation) -> Steps:
     note_mirrored_rows(params, walk)
-    params.ignore("rotate_method", *_DERIVED)
-    arguments = {"degrees": pair(params.take("limit")), "sides": "ceil" if _before(params, _FLOOR) else "floor"}
+    params.ignore("rotate_method", *DERIVED["SafeRotate"])
+    arguments = {"degrees": pair(params.take("limit")), "sides": "ceil" if before(params, *_FLOOR) else "floor"}
     return [{"safe_rotate": {**arguments, **_options(params), **probability(params)}}]
 
 
@@ -132,14 +128,9 @@ def _shuffle(params: Parameters, walk: Translation) -> Steps:
         params.note(
             "a box that is cut apart is drawn around all of its parts here; albumentations makes one for each part"
         )
-    cuts = {"cuts": "even"} if _before(params, _CUT_AT_RANDOM) else {}
+    cuts = {"cuts": "even"} if before(params, *_CUT_AT_RANDOM) else {}
     return [{"grid_shuffle": {"grid": params.take("grid", [3, 3]), **cuts, **probability(params)}}]
 
-
-_DERIVED = (
-    "balanced_scale", "fit_output", "keep_ratio", "rotate", "scale", "shear", "translate_percent", "translate_px",
-)  # fmt: skip
-"""Arguments of Affine in the dict of a SafeRotate, which follow from its limit."""
 
 TRANSLATORS: Mapping[str, Translator] = {
     "OpticalDistortion": _optical,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from augreg.importers.albumentations_steps.arguments import (
+    before,
     beyond,
     interpolation,
     note_mirrored_rows,
@@ -28,10 +29,10 @@ def _rotate(params: Parameters, walk: Translation) -> Steps:
 def _perspective(params: Parameters, walk: Translation) -> Steps:
     params.only("keep_size", True, why="the image keeps its size")
     fit, color = params.take("fit_output", False), params.values.get("fill")
-    if isinstance(color, int | float) and color and not params.values.get("_version_1"):
+    if isinstance(color, int | float) and color and not before(params, 2):
         params.note(f"fill={color} is for all channels here, and for the first one in albumentations")
     arguments = {"scale": pair(params.take("scale", [0.05, 0.1])), "fit": fit}
-    if not fit and not params.values.get("_version_1"):
+    if not fit and not before(params, 2):
         arguments["twice"] = True
     options = {"interpolation": interpolation(params), **beyond(params), **probability(params)}
     return [{"perspective_zoom": {**arguments, **options}}]

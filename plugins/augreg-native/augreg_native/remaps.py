@@ -43,6 +43,7 @@ def remapped(op: Remap, shape: Shape) -> bytes | None:
     channels = shape.channels
     if (
         shape.floats
+        or op.field == "tiles"  # whole tiles are copied, without a field
         or op.mode != "constant"
         or op.interpolation == "bicubic"
         or len(op.fill) not in (1, channels)
