@@ -11,6 +11,7 @@ import pytest
 import augreg
 from augreg import ImageError, Pipeline, Registry
 from augreg.batch.blends import Blend, Mix, Paste, Patch
+from augreg.batch.object_parts import InstanceMasks
 from augreg.data import Augmented
 
 IMAGES = np.zeros((2, 10, 10, 3), np.uint8)
@@ -47,6 +48,10 @@ def test_boxes_are_those_around_what_is_seen() -> None:
     assert mixed(RIGHT, batch, min_visible=0.5)["labels"] == [["a", "b"], ["b"]]
     assert mixed(RIGHT, batch, min_visible=0.51)["labels"] == [[], ["b"]]
     assert mixed(RIGHT, batch, min_visible=0.51)["boxes"] == [[], [[3, 1, 7, 9]]]
+    assert mixed(RIGHT, {"boxes": [[], []], "notes": [[], []]})["notes"] == [
+        [],
+        [],
+    ]  # no objects, so none are left behind
 
 
 def test_a_box_that_is_covered_in_its_middle_keeps_its_edges() -> None:
@@ -141,6 +146,19 @@ def test_masks_of_instances_go_with_their_boxes() -> None:
     assert mixed(RIGHT, batch, instances=["masks"])["boxes"][0] == [[2, 2, 5, 6]]
 
 
+@pytest.mark.parametrize(("normalized", "shape", "last"), [
+    (False, (10, 10, 2), True), (True, (10, 10, 2), True), (True, (2, 10, 10), False),
+    (False, (10, 10, 10), True), (True, (10, 10, 10), False),
+])  # fmt: skip
+def test_the_axis_of_the_objects_of_an_array_of_masks(normalized: bool, shape: Any, last: bool) -> None:
+    """Where an array fits both, masks lie as the images do."""
+    array = np.zeros(shape, np.uint8)
+    array[1, 5, 0] = 1
+    masks = InstanceMasks(array, "masks", (10, 10), 0, normalized)
+    assert masks.count == shape[2 if last else 0]
+    assert np.argwhere(masks.planes).tolist() == [[0, 1, 5] if last else [1, 5, 0]]
+
+
 @pytest.mark.parametrize("form", ["list", "planes", "stack", "tuple"])
 def test_forms_of_masks(form: str) -> None:
     masks = np.zeros((2, 2, 10, 10), np.uint8)
@@ -177,6 +195,8 @@ def test_points_of_instances_stay_together() -> None:
     found = mixed(RIGHT, batch)
     assert found["keypoints"] == [[[[3, 3, 2], [7, 5, 0]], [[1, 1, 0], [6, 8, 1]]], points[1]]
     assert found["keypoint_names"] == [["l", "r"]] * 2
+    alone = mixed(RIGHT, {"keypoints": points})["keypoints"]  # an instance is there where any of its points is seen
+    assert alone[0] == [[[3, 3, 2], [7, 5, 0]], [[1, 1, 0], [6, 8, 1]]]
 
 
 def test_points_on_their_own_come_where_they_are_seen() -> None:
@@ -194,6 +214,10 @@ def test_points_on_their_own_come_where_they_are_seen() -> None:
     assert [one.tolist() for one in weights] == [[0.75] * 2 + [0.25] * 3, [0.25] * 3 + [0.75] * 2]
     seen = [np.array([[3.0, 3, 2], [7, 5, 2]]), np.array([[1.0, 1, 2]])]
     assert mixed(RIGHT, {"keypoints": seen})["keypoints"][0].tolist() == [[3, 3, 2], [7, 5, 0]]
+    seam = {"keypoints": [[[5.0, 3, 2]], [[5.0, 4, 2]]]}  # where the pasted half begins: that of image 1 is seen
+    assert mixed(RIGHT, seam)["keypoints"][0] == [[5, 3, 0], [5, 4, 2]]
+    further = mixed(RIGHT, {"corners": seen}, keys={"corners": "keypoints"}, keypoints="drop")
+    assert further["corners"][0].tolist() == [[3, 3, 2]] and further["corners_weights"][0].tolist() == [1]
 
 
 def test_a_label_of_the_image_and_labels_of_its_objects() -> None:

@@ -13,6 +13,7 @@ from scipy.spatial import ConvexHull, HalfspaceIntersection
 
 from augreg import ImageError, Pipeline, ops, transform
 from augreg.named_views import ViewsPlan
+from augreg.named_views.correspondence import corners
 from augreg.rng import Cursor
 
 
@@ -302,3 +303,9 @@ def test_views_that_are_not_there() -> None:
         plan.homography("one", "otter")
     with pytest.raises(KeyError, match="no view 'image'; the views are: one, other"):
         plan["image"]
+
+
+def test_corners_are_those_where_the_outline_turns() -> None:
+    diamond = ((1.0, 0.0), (2.0, 1.0), (1.0, 2.0), (0.0, 1.0))
+    assert corners(diamond) == diamond
+    assert corners((*diamond[:2], (1.5, 1.5), (1.25, 1.75), *diamond[2:])) == diamond

@@ -9,6 +9,7 @@ import pytest
 from figures import grid, origin, sizes
 
 from augreg import ImageError, Pipeline, SpecError
+from augreg.targets.polygons import bridged
 
 IMAGE = np.zeros((40, 60, 3), np.uint8)
 FLIP = {"horizontal_flip": {"p": 1}}
@@ -150,3 +151,12 @@ def test_an_object_that_had_no_polygon_keeps_its_box() -> None:
     sample = {"image": np.zeros((40, 40, 3), np.uint8), "boxes": boxes, "segmentation": [[], [[0, 0, 9, 0, 9, 9]]]}
     found = Pipeline.from_spec(spec).train(sample, 0)
     assert found["boxes"] == [[2, 2, 10, 10]] and found["segmentation"] == [[]]
+
+
+def test_bridges_have_no_width() -> None:
+    """Triangles of 6, 2 and 4.5 square pixels, of which no edges are on one line."""
+    pieces = [
+        np.array(one, float)
+        for one in ([(0, 0), (4, 0), (0, 3)], [(10, 7), (12, 7), (11, 9)], [(3, 9), (6, 12), (3, 12)])
+    ]
+    assert area(bridged(pieces)) == 12.5

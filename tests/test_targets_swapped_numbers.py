@@ -35,7 +35,7 @@ def test_numbers_that_are_negative_or_far_apart() -> None:
     found = mirrored({"swap": [[-1, 70000]]}, mask=mask)["mask"]
     assert found.tolist() == [[2, 2, 2, 2, -1, 70000]] * 2
     with pytest.raises(ImageError, match="the spec swaps 4 and 300, and uint8 ends at 255; give a wider dtype"):
-        mirrored({"swap": [[4, 300]]}, mask=np.full((2, 6), 4, np.uint8))
+        mirrored({"swap": [[4, 300]]}, mask=np.arange(12, dtype=np.uint8).reshape(2, 6))
     assert not mirrored({"swap": [[4, 300]]}, mask=np.zeros((2, 6), np.uint8))["mask"].any()
 
 

@@ -57,6 +57,14 @@ def test_boxes_under_the_names_of_other_libraries_are_refused() -> None:
     for key in ("bboxes", "bbox"):
         with pytest.raises(ImageError, match=rf"sample\['{key}'\]: boxes follow their image under the key 'boxes'"):
             pipeline(FLIP).train({"image": IMAGE, key: [[1, 2, 3, 4]]}, 0)
+    nested = {"image": IMAGE, "objects": {"bbox": [[1, 2, 3, 4]], "category": [1]}}
+    for value in (nested["objects"], [{"bbox": [1, 2, 3, 4]}], {"boxes": [], "labels": []}):
+        with pytest.raises(
+            ImageError, match=r"sample\['objects'\]: '\w+' in a mapping of its own does not follow the"
+        ):
+            pipeline(FLIP, boxes="xyxy").train({**nested, "objects": value}, 0)
+    for targets in ({}, {"boxes": "xyxy", "keys": {"objects": "other"}}):
+        assert pipeline(FLIP, **targets).train(nested, 0)["objects"] is nested["objects"]
 
 
 @pytest.mark.parametrize("key", ["box", "Boxes", "gt_boxes", "gt_bboxes", "bounding_boxes", "target-boxes"])

@@ -12,6 +12,7 @@ from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import flattened
+from augreg.targets.kinds import NEARLY_BOXES, say_of_which
 
 __all__ = ["WEIGHTS", "check_left_behind", "keys_of_boxes", "object_sets"]
 
@@ -49,7 +50,7 @@ def object_sets(given: Mapping[Any, Any], targets: Targets, count: int) -> list[
 def keys_of_boxes(samples: Mapping[Any, Sequence[Any]], targets: Targets) -> set[Any]:
     """The keys of boxes, and of what has an entry for each of `boxes`: how many differs from sample to sample."""
     further = {key for key, kind in targets.keys.items() if kind == "boxes"}
-    found = {key for key in samples if key in further or key in ("boxes", "bboxes", "bbox")}
+    found = {key for key in samples if key in further or key in ("boxes", *NEARLY_BOXES)}
     if "boxes" not in samples:
         return found
     found |= samples.keys() & {*(targets.instances or ())}
@@ -99,8 +100,7 @@ def check_left_behind(
         if isinstance(nested, Mapping) and _NESTED & nested.keys():
             raise ImageError(
                 f"{key}: {', '.join(map(repr, nested))} in a mapping of their own do not follow when a batch is "
-                "mixed: "
-                "give them beside 'image', or mix by images, targets = pipe.batch(images, targets)"
+                "mixed: give them beside 'image', or mix by images, targets = pipe.batch(images, targets)"
             )
         if not sets or not sum(counts) or says_no_label(key):
             continue
@@ -116,7 +116,4 @@ def check_left_behind(
                 continue
             several = isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 4
             if several and not re.fullmatch(r"mask\d*", key):
-                raise ImageError(
-                    f"{key}: several masks beside boxes, and the spec does not say whether there is one for each "
-                    f"box; say `targets: {{instances: [{key}]}}`, or `instances: []` if there is not"
-                )
+                raise ImageError(f"{key}: {say_of_which(key)}")

@@ -13,13 +13,14 @@ from augreg.batch.stacks import Stack
 from augreg.errors import ImageError
 from augreg.steps.step import Step, children
 from augreg.targets.conventions import Targets
+from augreg.targets.kinds import NEARLY_BOXES
 
 __all__ = ["check_masks", "choose", "copies_instances", "objects_of"]
 
 
 def objects_of(given: Mapping[Any, Any], first: Stack, targets: Targets, normalized: bool) -> list[Objects]:
     """The sets of objects of a batch. Raises ImageError for what is none, or would be left behind."""
-    for key in ("bboxes", "bbox"):
+    for key in NEARLY_BOXES:
         if given.get(key) is not None and key not in targets.keys:
             raise ImageError(
                 f"{key}: boxes follow their images under the key 'boxes': rename it, or say "

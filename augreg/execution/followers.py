@@ -21,7 +21,7 @@ from augreg.targets.boxes import BoxSet
 from augreg.targets.classes import class_partners, exchanged_labels, has_classes
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import Keypoints, has_names
-from augreg.targets.kinds import kind_of
+from augreg.targets.kinds import kind_of, say_of_which
 from augreg.targets.masks import Mask
 from augreg.targets.outlines import Outlines
 from augreg.targets.propagate import TargetSet
@@ -139,10 +139,7 @@ class Followers:
         if targets.instances is None:
             for key in self.masks:
                 if key not in targets.labels and key not in targets.keys and _are_several(sample[key], key):
-                    raise ImageError(
-                        f"{self._at(key)}: several masks beside boxes, and the spec does not say whether there is "
-                        f"one for each box; say `targets: {{instances: [{key}]}}`, or `instances: []` if there is not"
-                    )
+                    raise ImageError(f"{self._at(key)}: {say_of_which(key)}")
         found: list[Any] = []
         for key in dict.fromkeys((*targets.labels, *(targets.instances or ()))):
             with reading(self._at(key)):

@@ -56,18 +56,18 @@ class ViewDraws(msgspec.Struct, frozen=True):
             return self.walk((*self.shared, *view.steps), scene)
         other = next(one for one in self.views if one.name == view.geometry)
         first = self.walk(self.shared, scene)
-        its = None if size_of(first) is None else self.walk(other.steps, first.scene)
-        if its is None or size_of(its) is None:
+        there = None if size_of(first) is None else self.walk(other.steps, first.scene)
+        if there is None or size_of(there) is None:
             raise ImageError(
                 f"{view.name} has the geometry of {other.name}, which is known only once a function has run: give "
                 "its ops.call(..) a `size`"
             )
-        moves, after = _moves(its, first.scene, f"{view.name} has the geometry of {other.name}")
+        moves, after = _moves(there, first.scene, f"{view.name} has the geometry of {other.name}")
         own = self.walk(view.steps, after)
         rule = "" if self.settings.address is not None else "as there"
         shared = Entry(f"views/{view.name}/geometry", f"geometry of {other.name}", 0, 1.0, ops=moves, rule=rule)
         entries = [*first.entries, shared, *own.entries]
-        modest = first.modest and its.modest and own.modest
+        modest = first.modest and there.modest and own.modest
         return Drawn([*first.ops, *moves, *own.ops], entries, own.scene, own.deferred, modest)
 
     def walk(self, steps: Sequence[Step], scene: Scene) -> Drawn:

@@ -19,7 +19,7 @@ from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import oriented, rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import clipped, edge_points, in_tiles, measured, split, without
+from augreg.targets.polygons import clipped, edge_points, in_tiles, measured, split, total_area, without
 from augreg.targets.seen import seen_edges, seen_polygons
 
 __all__ = ["BoxSet", "corners_in_pixels", "from_pixels", "in_pixels"]
@@ -50,7 +50,7 @@ class BoxSet:
         self._paired = False
         corners = self._read_oriented(value, key, size) if self._is_oriented else self._read(value, key, size)
         self.count = len(corners)
-        # the share of a box that rounding its edges may take away or add
+        # the fraction of a box that rounding its edges may take away or add
         self._slack = np.minimum((NEAR / oriented.sides(corners)).sum(axis=1), 0.01)
         self.kept = np.arange(len(corners))
         self._visible = np.ones(len(corners))
@@ -243,12 +243,12 @@ class BoxSet:
                 self._polygons[place] = self._oriented[place] = box[0]
 
     def _count_holes(self) -> None:
-        """Take the share of each polygon that holes cover from its visible fraction."""
+        """Take the part of each polygon that holes cover from its visible fraction."""
         if self._uncovered is not None:
-            left = np.array([_area(each) for each in self._uncovered])
-            share = np.minimum(left / [_area([one]) for one in self._polygons], 1.0)
+            left = np.array([total_area(each) for each in self._uncovered])
+            fraction = np.minimum(left / [total_area([one]) for one in self._polygons], 1.0)
             # what rounding leaves of a covered box is not visible either
-            self._visible = np.where(share > self._slack, self._visible * share, 0.0)
+            self._visible = np.where(fraction > self._slack, self._visible * fraction, 0.0)
             self._uncovered = None
 
     def _around(self) -> Points:
@@ -350,14 +350,6 @@ def _moved(polygons: list[Points], forward: Callable[[Points], Points], bends: b
     if bends:
         points, counts = edge_points(points, counts)
     return split(*clipped(forward(points), counts, size))
-
-
-def _area(polygons: list[Points]) -> float:
-    """The area of several polygons that do not overlap."""
-    there = [polygon for polygon in polygons if len(polygon)]
-    if not there:
-        return 0.0
-    return float(measured(np.concatenate(there), np.array([len(polygon) for polygon in there]))[2].sum())
 
 
 def _pixel_corners(shown: NDArray[np.bool_]) -> Points:

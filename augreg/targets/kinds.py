@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from PIL import Image
 
@@ -17,11 +17,12 @@ from augreg.steps.suggestions import flow
 from augreg.targets.conventions import Targets
 from augreg.targets.masks import is_pixels
 
-__all__ = ["Kind", "covers", "how_to_say", "kind_of", "left_behind"]
+__all__ = ["NEARLY_BOXES", "Kind", "covers", "how_to_say", "kind_of", "left_behind", "say_of_which"]
 
 Kind: TypeAlias = Literal["image", "mask", "map", "boxes", "keypoints", "other"]
 
-_COORDINATES = ("bboxes", "bbox")
+NEARLY_BOXES: Final = ("bboxes", "bbox")
+"""Keys that are taken for `boxes` elsewhere."""
 _NEAR_KEYPOINTS = ("keypoint", "keypts", "kpts", "kps")
 _OF_VECTORS = {"flow", "opticalflow"}
 _OF_VALUES = {"depth", "depthmap", "disparity", "disp", "heatmap", *_OF_VECTORS}
@@ -80,12 +81,17 @@ def left_behind(sample: Mapping[Any, Any], size: tuple[int, int], targets: Targe
     for key, value in sample.items():
         if kind_of(key, value, targets) is not None or key in known:
             continue
-        if key in _COORDINATES and value is not None:
+        if key in NEARLY_BOXES and value is not None:
             return f"sample[{key!r}]: boxes follow their image under the key 'boxes'; {_or_other(key)}"
         if meant := _meant(key, value, sample, targets):
             return (
                 f"sample[{key!r}]: the spec has {meant}, and this sample has none under the key {meant!r}; "
                 f"rename it to {meant!r}, or {_or_other(key)}"
+            )
+        if targets.boxes is not None and "boxes" not in sample and (inside := _boxes_inside(value)):
+            return (
+                f"sample[{key!r}]: {inside!r} in a mapping of its own does not follow the image; give the boxes "
+                f"under 'boxes' beside 'image', or {_or_other(key)}"
             )
         if covers(value, size):
             return (
@@ -107,6 +113,12 @@ def _meant(key: Any, value: Any, sample: Mapping[Any, Any], targets: Targets) ->
     return "keypoints" if says_points and "keypoints" not in sample and near else ""
 
 
+def _boxes_inside(value: Any) -> str:
+    """The key of boxes in a mapping, or in the first of a list of mappings; "" if there is none."""
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return next((name for name in ("boxes", *NEARLY_BOXES) if isinstance(first, Mapping) and name in first), "")
+
+
 def how_to_say(key: Any) -> str:
     """What to do about an entry that has the size of its image and a key that says nothing, in words."""
     ending = key if isinstance(key, str | int) else ".."
@@ -121,6 +133,14 @@ def how_to_say(key: Any) -> str:
     return (
         f"{names}, or say what it is in the spec, `targets: {flow({'keys': {key: 'mask'}})}`: mask for class "
         f"numbers, image for an image, other for what is not to change; or `{other}` for values such as depth"
+    )
+
+
+def say_of_which(key: Any) -> str:
+    """What is unclear where there are several masks beside boxes, in words."""
+    return (
+        "several masks beside boxes, and the spec does not say whether there is one for each box; say "
+        f"`targets: {{instances: [{key}]}}`, or `instances: []` if there is not"
     )
 
 

@@ -17,7 +17,7 @@ from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import bridged, clipped, in_tiles, measured, split, within
+from augreg.targets.polygons import bridged, clipped, in_tiles, measured, split, total_area, within
 
 __all__ = ["Outlines"]
 
@@ -108,7 +108,7 @@ class Outlines:
             moved = forward(polygon)
             pieces = [within(moved, cell[:2], cell[2:]) for cell in cells]
             pieces = [piece for piece in pieces if len(piece) and np.ptp(piece, axis=0).min() > NEAR]
-            if len(pieces) > 1 and _area(pieces) >= _area([moved]) * (1.0 - 1e-9):
+            if len(pieces) > 1 and total_area(pieces) >= total_area([moved]) * (1.0 - 1e-9):
                 pieces = [moved]
             elif len(pieces) > 1 and not self._several[owner]:
                 pieces = [bridged(pieces)]
@@ -138,7 +138,7 @@ class Outlines:
     def areas(self) -> NDArray[np.float64]:
         """The area of the polygons of each object."""
         found = np.zeros(self.count)
-        np.add.at(found, self._owners, [_area([polygon]) for polygon in self._polygons])
+        np.add.at(found, self._owners, [total_area([polygon]) for polygon in self._polygons])
         return found
 
     @property
@@ -163,10 +163,6 @@ class Outlines:
         for number in np.flatnonzero(~np.array(self._several, bool)).tolist():
             found[number] = (written[number] or [self._given[number].written(np.zeros((0, 2)), output)])[0]
         return tuple(found) if self._tuple else found
-
-
-def _area(polygons: Sequence[Points]) -> float:
-    return sum(float(measured(polygon, np.array([len(polygon)]))[2][0]) for polygon in polygons)
 
 
 def _is_polygon(entry: Any) -> bool:

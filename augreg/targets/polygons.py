@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from augreg.backends.tiles import Tile
 
-__all__ = ["bridged", "clipped", "edge_points", "in_tiles", "measured", "split", "within", "without"]
+__all__ = ["bridged", "clipped", "edge_points", "in_tiles", "measured", "split", "total_area", "within", "without"]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -105,16 +105,16 @@ def _cut(
 ) -> tuple[Points, NDArray[np.intp]]:
     """The parts of polygons on one side of a border: beyond it along the axis if the sign is 1, else before it."""
     depth = sign * (points[:, axis] - border)
-    within = depth >= 0.0
-    if within.all():
+    inside = depth >= 0.0
+    if inside.all():
         return points, counts
     following = _following(counts)
     after = depth[following]
-    crosses = within != within[following]
+    crosses = inside != inside[following]
     part = np.divide(depth, depth - after, out=np.zeros_like(depth), where=crosses)[:, None]
     crossings = points + part * (points[following] - points)
     crossings[:, axis] = border
-    chosen = np.stack((within, crosses), axis=1)
+    chosen = np.stack((inside, crosses), axis=1)
     found: Points = np.stack((points, crossings), axis=1)[chosen]
     ends = np.concatenate(((0,), chosen.sum(axis=1).cumsum()))[np.concatenate(((0,), np.cumsum(counts)))]
     return found, np.diff(ends)
@@ -127,3 +127,11 @@ def measured(points: Points, counts: NDArray[np.intp]) -> tuple[Points, Points, 
     x, y = (points - np.repeat(points[starts], counts, axis=0)).T
     areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], starts)) / 2
     return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts), areas
+
+
+def total_area(polygons: Sequence[Points]) -> float:
+    """The area of several polygons that do not overlap; some may have no points."""
+    there = [polygon for polygon in polygons if len(polygon)]
+    if not there:
+        return 0.0
+    return float(measured(np.concatenate(there), np.array([len(polygon) for polygon in there]))[2].sum())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.targets.conventions import NEAR
-from augreg.targets.polygons import measured, within
+from augreg.targets.polygons import total_area, within
 
 __all__ = ["seen_edges", "seen_polygons"]
 
@@ -40,10 +40,6 @@ def seen_polygons(polygons: Sequence[Points], cells: Points) -> tuple[list[Point
     for number, polygon in enumerate(polygons):
         pieces = [within(polygon, cell[:2], cell[2:]) for cell in cells]
         pieces = [piece for piece in pieces if len(piece) and (np.ptp(piece, axis=0) > NEAR).all()]
-        parts[number] = min(_area(pieces) / _area([polygon]), 1.0)
+        parts[number] = min(total_area(pieces) / total_area([polygon]), 1.0)
         found.append(polygon if parts[number] >= 1.0 - 1e-9 or not pieces else np.concatenate(pieces))
     return found, parts
-
-
-def _area(polygons: Sequence[Points]) -> float:
-    return sum(float(measured(polygon, np.array([len(polygon)]))[2][0]) for polygon in polygons)
