@@ -36,7 +36,8 @@ def _classified(maps: Classes, of: NDArray[np.int64], pixels: Array) -> Array:
     """What pixels of these classes become."""
     _, tables, factor, addition = maps
     if pixels.dtype != np.uint8:
-        return np.clip(pixels * factor.take(of, axis=0) + addition.take(of, axis=0), 0, 1)
+        floats: Array = np.clip(pixels * factor.take(of, axis=0) + addition.take(of, axis=0), 0, 1)
+        return floats
     height, width, channels = pixels.shape
     planes = tables.shape[1]
     place = np.repeat(of * (256 * planes), channels, axis=1)  # one row of pixel values
