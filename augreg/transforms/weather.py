@@ -80,9 +80,9 @@ class Shadow:
 class Fog:
     """Blend many random disks with white, most of them in the middle of the image, and blur the result.
 
-    `intensity` is drawn uniformly: with more of it there are fewer and larger disks. The part of white in each disk is
-    `opacity` times the intensity. The image is then blurred by a Gaussian in a square whose side is a thirtieth of the
-    shorter side of the image, at least 3 pixels.
+    `intensity` is drawn uniformly: with more of it there are fewer and larger disks. The part of white in each disk
+    is `opacity` times the intensity. The image is then blurred by a Gaussian in a square whose side is a thirtieth of
+    the shorter side of the image, at least 3 pixels.
     """
 
     intensity: Range = (0.3, 1.0)
