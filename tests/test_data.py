@@ -389,6 +389,21 @@ def test_collating_without_a_batch_section_only_stacks() -> None:
     assert batch["image"].shape == (2, 1, 8, 8) and batch["label"].tolist() == [3, 3]
     assert batch["name"] == ["a", "a"] and batch["score"].tolist() == [0.5, 0.5] and batch["none"] == [None, None]
     assert [boxes.shape for boxes in batch["boxes"]] == [(2, 4), (1, 4)]
+    targets = {"boxes": "xyxy", "instances": ["planes"], "keys": {"extra": "boxes"}}
+    pipe = numpy(Pipeline.from_spec({"image": [], "targets": targets}))
+    row = {
+        "image": images[0], "boxes": np.zeros((2, 4)), "labels": np.array([1, 2]), "planes": np.zeros((2, 8, 8), bool),
+        "extra": np.zeros((1, 4)), "keypoints": np.zeros((17, 3)), "label": np.array([1, 0, 0]),
+    }  # fmt: skip
+    batch = pipe.collate([row, row])  # as many in both, and lists nevertheless
+    assert [key for key, values in batch.items() if isinstance(values, list)] == [
+        "boxes",
+        "labels",
+        "planes",
+        "extra",
+    ]
+    batch = pipe.collate([{**row, "keypoints": np.zeros((2, 17, 3))}] * 2)
+    assert isinstance(batch["keypoints"], list) and batch["label"].shape == (2, 3)
 
 
 def test_mixing_is_that_of_the_samples_keys() -> None:

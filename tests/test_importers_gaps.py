@@ -106,6 +106,29 @@ def test_options_of_a_native_form_that_is_not_taken_are_not_set() -> None:
     assert "resize" in linear.spec["image"][0] and linear.spec["targets"] == {"nearest": "floor"}
 
 
+def test_the_shears_of_version_1_are_not_those_of_the_plugin() -> None:
+    @augreg.transform("Affine", kind="geometry")
+    class Affine:
+        """Stands for the step of the plugin."""
+
+        scale: tuple[float, float] = (1.0, 1.0)
+        shear: tuple[float, float] = (0.0, 0.0)
+        interpolation: int = 1
+
+        def sample(self, rng: Any, scene: Any) -> Any:
+            return ()
+
+    added = registry().add(Affine, "albumentations/Affine")
+
+    def made(version: str, **arguments: Any) -> str:
+        pipeline = {"__version__": version, "transform": compose(node("Affine", scale=[1.0, 1.0], **arguments))}
+        return next(iter(augreg.from_albumentations(pipeline, registry=added).spec["image"][0]))
+
+    assert made("1.3.1", shear=[-5, 5]) == "affine"
+    assert made("1.3.1", shear=[0, 0], interpolation=4) == "albumentations/Affine"
+    assert made("2.0.8", shear=[-5, 5], interpolation=4) == "albumentations/Affine"
+
+
 def test_replay_compose() -> None:
     found = augreg.from_albumentations({**REPLAY, "transforms": [node("HorizontalFlip")]})
     assert found.spec["image"] == [{"horizontal_flip": {"p": 1.0}}]

@@ -157,3 +157,36 @@ def test_a_container_that_is_left_out_changes_nothing() -> None:
     found = augreg.from_albumentations(compose(half, node("RandomBrightnessContrast")))
     assert len(found.report) == 1 and "normalize must always be applied" in found.report[0]
     assert Pipeline.from_spec(found.spec).train(np.zeros((4, 4, 3), np.uint8), 0).dtype == np.uint8
+
+
+def test_bicubic_has_another_kernel_in_opencv() -> None:
+    """Twice as large, a step from 0 to 200 overshoots by 200 times 9 / 64 of the slope: 28 and 21."""
+    resize = node("Resize", height=2, width=16, interpolation=2)
+    said = "bicubic is a little sharper here, with a slope of -1"
+    assert f"Resize: {said}" in report(resize)
+    for other in (
+        node("Affine", scale=[0.5, 0.5], interpolation=2),
+        node("ElasticTransform", alpha=1, sigma=5, interpolation=2),
+        node("Downscale", scale_range=[0.5, 0.5], interpolation_pair={"downscale": 0, "upscale": 2}),
+    ):
+        assert said in report(other)
+    assert "bicubic" not in report({**resize, "interpolation": 1})
+    image = np.repeat([[[0] * 3] * 4 + [[200] * 3] * 4], 2, axis=0).astype(np.uint8)
+    spec = augreg.from_albumentations(compose(resize)).spec
+    made = {
+        backend: Pipeline.from_spec({**spec, "backend": backend}).test(image)[0, :, 0].max()
+        for backend in ("pillow", "opencv")
+    }
+    assert made == {"pillow": 200 + 28, "opencv": 200 + 21}
+
+
+def test_area_where_one_side_grows() -> None:
+    said = "where one side grows and the other shrinks, INTER_AREA interpolates there"
+    assert said in report(node("Resize", height=2, width=16, interpolation=3))
+    assert report(node("SmallestMaxSize", max_size=2, interpolation=3)) == ""
+
+
+def test_a_deviation_of_no_pixel_does_not_blur() -> None:
+    blurred = augreg.from_albumentations(compose(node("Defocus", radius=[3, 5], alias_blur=[0.0, 0.1])))
+    assert blurred.report == () and blurred.spec["image"][0]["defocus"]["edge"] == [0.01, 0.1]
+    assert "left out" in report(node("Defocus", radius=[3, 5], alias_blur=[0.0, 0.0]))

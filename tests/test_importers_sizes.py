@@ -95,7 +95,16 @@ def test_the_longer_side_is_rounded() -> None:
         Pipeline.from_spec([{"resize": {"shorter": 97, "rounding": "down"}}]),
     )
     assert default.fingerprint == down.fingerprint and default.test(image).shape[:2] == (97, 145)
-    assert "max_size_hw" in given("LongestMaxSize", max_size=None, max_size_hw=[5, None]).report[0]
+
+
+@pytest.mark.parametrize(("name", "shape"), [("SmallestMaxSize", (96, 144)), ("LongestMaxSize", (64, 96))])
+def test_one_size_for_both_sides_is_the_size_of_a_side(name: str, shape: tuple[int, int]) -> None:
+    """The scale is the larger, or the smaller, of 96 / 300 and 96 / 450."""
+    found = given(name, max_size=None, max_size_hw=[96, 96])
+    assert not found.report
+    assert Pipeline.from_spec(found.spec).test(np.zeros((300, 450, 3), np.uint8)).shape[:2] == shape
+    for sides in ([5, None], [None, 5], [5, 6]):
+        assert f"max_size_hw={sides}" in given(name, max_size=None, max_size_hw=sides).report[0]
 
 
 def test_masks_show_the_fill_of_most_steps() -> None:

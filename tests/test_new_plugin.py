@@ -133,9 +133,9 @@ def test_the_steps_of_one_plugin_are_listed(install, python) -> None:
     crash = python("-m", "augreg", "list", "crash")
     assert (crash.returncode, crash.stdout) == (1, "")
     assert "crash (augreg-crash): " in crash.stderr and "no license file" in crash.stderr
-    none = python("-m", "augreg", "list", "rain")
+    none = python("-m", "augreg", "list", "hail")
     assert (none.returncode, none.stdout) == (2, "")
-    assert none.stderr.startswith("no plugin 'rain' is installed; expected one of ") and "fair" in none.stderr
+    assert none.stderr.startswith("no plugin 'hail' is installed; expected one of ") and "fair" in none.stderr
     own = python("-m", "augreg", "list", "augreg").stdout
     assert own == python("-m", "augreg", "list", "--built-in").stdout and "fair/pale" not in own
     off = python("-m", "augreg", "list", "fair", AUGREG_DISABLE_PLUGINS="1")

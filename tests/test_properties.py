@@ -145,8 +145,9 @@ def test_other_index_other_draw(name: str) -> None:
         pipe = pipeline(name, plain[0] | {"p": 1})
         assert len({pipe.train.plan((256, 256), index).ops for index in range(16)}) == 1
     elif plain and any(low < high for low, high in ranges):
-        pipe = pipeline(name, plain[0] | {"p": 1})
-        drawn = {pipe.train.plan((256, 256), index).ops for index in range(16)}  # some ranges are pixels
+        pipe = Pipeline.from_spec({"targets": {"boxes": "xyxy"}, "image": [{name: plain[0] | {"p": 1}}]})
+        sample = {"image": np.zeros((256, 256, 3), np.uint8), "boxes": [[60, 70, 150, 180]]}
+        drawn = {pipe.train.plan(sample, index).ops for index in range(16)}  # some ranges are pixels
         assert len(drawn) > 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from augreg import ImageError, Pipeline
+from augreg import ImageError, Pipeline, SpecError
 from augreg.data import Augmented
 
 COUNT, HEIGHT, WIDTH = 5, 24, 36
@@ -167,6 +167,8 @@ def test_other_specs_take_no_clips_and_say_what_to_do() -> None:
         of_images(FLIP).train(FRAMES, 0)
     with pytest.raises(ImageError, match="a clip needs its frames under 'image'; its keys are: 'mask'"):
         of_clips(FLIP).train({"mask": MASKS}, 0)
+    with pytest.raises(SpecError, match="batch: a batch of clips is not mixed: leave out 'batch', or `clip: true`"):
+        Pipeline.from_spec({"targets": {"clip": True}, "batch": ["mixup"]})
     pytest.importorskip("torch")
     with pytest.raises(ImageError, match=r"clips do not run as a batch on a device: give each to pipe\.train"):
         of_clips(FLIP).train.batch(FRAMES[None], [0])

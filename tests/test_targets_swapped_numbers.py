@@ -46,6 +46,9 @@ def test_labels_of_boxes() -> None:
     found = mirrored(targets, boxes=boxes, labels=[3, 8, 5], parts=np.array([4, 7, 1]))
     assert found["boxes"] == [[5, 0, 6, 1], [3, 0, 5, 2], [1, 0, 3, 1]]
     assert found["labels"] == [4, 7, 5] and found["parts"].tolist() == [3, 8, 1]
+    of_ids = {**targets, "ids": ["parts", "mask_ids"]}  # numbers of objects are not those of classes
+    ids = mirrored(of_ids, boxes=boxes, labels=[3, 8, 5], parts=[4, 7, 1], mask_ids=np.full((2, 6), 4, np.uint8))
+    assert ids["labels"] == [4, 7, 5] and ids["parts"] == [4, 7, 1] and (ids["mask_ids"] == 4).all()
     tensors = mirrored(targets, boxes=torch.tensor(boxes), labels=torch.tensor([3, 8, 5]))
     assert tensors["labels"].tolist() == [4, 7, 5] and tensors["labels"].dtype == torch.int64
     assert mirrored({"swap": PAIRS}, label=7)["label"] == 8

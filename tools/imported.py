@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
 CATALOG = ROOT / "plugins" / "augreg-albumentations" / "augreg_albumentations" / "catalog.json"
 
+PAINTING = ("CoarseDropout", "Erasing", "GridDropout")
+"""Transforms whose steps of the plugin leave masks as they are."""
+
 
 class Outcome(enum.Enum):
     """What became of a pipeline, from the best to the worst."""
@@ -129,7 +132,8 @@ def in_plugin(pipeline: Mapping[str, Any], line: Line) -> bool:
     for number in re.findall(r"\[(\d+)\]", line.place):
         node = node["transforms"][int(number)]
     known = {*entry["fields"], *entry["needs"], "p", "always_apply", "__class_fullname__"}
-    return set(node) <= known
+    paints_masks = line.name in PAINTING and node.get("fill_mask") is not None
+    return set(node) <= known and not paints_masks
 
 
 def torchvision() -> list[Any] | None:

@@ -18,6 +18,7 @@ from augreg.batch.keys import Key
 from augreg.batch.label_keys import LABELS, unnamed_numbers
 from augreg.batch.labels import SoftLabels
 from augreg.batch.mixer import Mixer
+from augreg.batch.object_keys import keys_of_boxes
 from augreg.batch.samples import Deferred, Layout, Views
 from augreg.named_views.result import NamedViews
 from augreg.steps.calls import explains
@@ -88,11 +89,14 @@ class Collate:
         # a tensor of arrays only provides the shared memory: its axes are in the order of arrays
         shares_memory = isinstance(images[0], np.ndarray) and not isinstance(whole, np.ndarray)
         images = whole.numpy() if shares_memory else whole
-        # lists of boxes and their labels are of any length, and stay lists also if all have the same
-        instances = any(layout.names.get(place, place) in _INSTANCES for place in columns)
+        # boxes and what goes with them are of any length, and stay lists also if all samples have as many
+        named = {layout.names.get(place, place): values for place, values in columns.items()}
+        of_boxes, instances = keys_of_boxes(named, self._mixer.targets), bool(_INSTANCES & named.keys())
         batch = {
-            place: list(values) if instances and isinstance(values[0], list | tuple) else self._stacked(values)
-            for place, values in columns.items()
+            place: list(values)
+            if name in of_boxes or (instances and isinstance(values[0], list | tuple))
+            else self._stacked(values)
+            for (name, values), place in zip(named.items(), columns, strict=True)
             if place != layout.image
         }
         batch = {place: images if place == layout.image else batch[place] for place in columns}

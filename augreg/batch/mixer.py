@@ -64,7 +64,7 @@ class Mixer:
         self._classes = classes
         self._normalized = normalized
         self._channels_first = normalized and not channels_last
-        self._targets = targets
+        self.targets = targets
         self._copies = copies_instances(self.steps)
 
     def __repr__(self) -> str:
@@ -200,7 +200,7 @@ class Mixer:
             return images, targets
         columns, batch = as_columns(targets), stacked(images)
         for held, values in columns.items():
-            if held not in (self._targets.instances or ()) and self._kind(held, values) in ("image", "mask", "map"):
+            if held not in (self.targets.instances or ()) and self._kind(held, values) in ("image", "mask", "map"):
                 columns[held] = stacked(values, held)
         mixed = self._mixed(
             {"image": batch, **columns}, key, {} if out is None else {"image": out}, "images", listed=True
@@ -220,7 +220,7 @@ class Mixer:
         if "image" not in given:
             raise ValueError(f"a batch needs images under 'image', got the keys {', '.join(map(repr, given))}")
         first = image_stack(given["image"], self._channels_first, name or "image")
-        objects = objects_of(given, first, self._targets, self._normalized) if self.steps else []
+        objects = objects_of(given, first, self.targets, self._normalized) if self.steps else []
         if self._copies:
             check_masks(objects)
         of_objects = {held for each in objects for held in (*each.keys.all, each.keys.weights)}
@@ -247,14 +247,14 @@ class Mixer:
         mixture = self._drawn(first.count, scene, key)
         blends, weights = mixture.blends, mixture.sources_and_weights
         done: dict[Any, Any] = {}
-        ids = [held for held in self._targets.ids if given.get(held) is not None] if self.steps else []
+        ids = [held for held in self.targets.ids if given.get(held) is not None] if self.steps else []
         shifts = None
         if objects or ids or any(isinstance(blend, Copy) for blend in blends):
             composition = compose(blends, first.count, first.size, functools.partial(choose, objects))
             if any(isinstance(blend, Copy) for blend in blends):
                 blends, weights = composition.blends, lambda: visible_weights(composition.placements)
             if ids:
-                shifts = shifts_of(composition.placements, highest_ids(given, batches, objects, self._targets))
+                shifts = shifts_of(composition.placements, highest_ids(given, batches, objects, self.targets))
             for each in objects:
                 done.update(each.follow(composition.placements, shifts))
         soft = {held: self._soft(given[held], first, held, weights) for held in labels if given.get(held) is not None}
@@ -262,7 +262,7 @@ class Mixer:
             masks = self._kind(held, one.array) in ("mask", "map")
             done[held] = _blended(one, blends, mixture.averages, out.get(held), masks)
             if held in ids and shifts is not None:
-                done[held] = renumbered(done[held], one, composition.placements, shifts, self._targets.mask_fill)
+                done[held] = renumbered(done[held], one, composition.placements, shifts, self.targets.mask_fill)
                 if held in out:
                     out[held][...] = done[held]
                     done[held] = out[held]
@@ -271,11 +271,11 @@ class Mixer:
     @property
     def declared(self) -> Set[str]:
         """The keys of which the spec says what they are."""
-        return {*self._targets.keys, *self._targets.maps}
+        return {*self.targets.keys, *self.targets.maps}
 
     def object_keys(self, given: Mapping[Any, Any], count: int) -> Set[Any]:
         """The keys that hold parts of objects, such as boxes and their labels. Raises ImageError."""
-        sets = object_sets(given, self._targets, count) if self.steps else []
+        sets = object_sets(given, self.targets, count) if self.steps else []
         return {key for keys in sets for key in (*keys.all, keys.weights)}
 
     def _batches(self, given: Mapping[Any, Any], first: Stack) -> dict[str, Stack]:
@@ -289,7 +289,7 @@ class Mixer:
                     raise ValueError(
                         f"{key}: {one.count} images of {one.size}, expected {first.count} of {first.size}"
                     )
-            elif kind == "map" and self.steps and self._targets.maps[key].vectors:
+            elif kind == "map" and self.steps and self.targets.maps[key].vectors:
                 raise ValueError(
                     f"{key}: vectors do not follow when a batch is mixed: remove {key}, or the batch section"
                 )
@@ -304,10 +304,10 @@ class Mixer:
 
     def _kind(self, key: Any, value: Any) -> str | None:
         """What an entry is by the spec or by its key; None for one of no kind, such as labels."""
-        if isinstance(key, str) and key in self._targets.maps:
+        if isinstance(key, str) and key in self.targets.maps:
             return "map"
-        if isinstance(key, str) and key in self._targets.keys:
-            return self._targets.keys[key]
+        if isinstance(key, str) and key in self.targets.keys:
+            return self.targets.keys[key]
         kinds = (kind for kind, axes in (("image", 4), ("mask", 3)) if is_pixels(kind, key, value, axes))
         return next(kinds, "other" if key == "other" else None)
 

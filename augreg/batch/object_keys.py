@@ -13,7 +13,7 @@ from augreg.targets import rows
 from augreg.targets.conventions import Targets
 from augreg.targets.keypoints import flattened
 
-__all__ = ["WEIGHTS", "check_left_behind", "object_sets"]
+__all__ = ["WEIGHTS", "check_left_behind", "keys_of_boxes", "object_sets"]
 
 WEIGHTS: Final = "object_weights"
 """The key of the weights of the objects of a mixed batch."""
@@ -43,6 +43,23 @@ def object_sets(given: Mapping[Any, Any], targets: Targets, count: int) -> list[
             found.append(ObjectKeys(f"{key}_weights", boxes=key))
         elif key in there and kind == "keypoints":
             found.append(ObjectKeys(f"{key}_weights", points=key))
+    return found
+
+
+def keys_of_boxes(samples: Mapping[Any, Sequence[Any]], targets: Targets) -> set[Any]:
+    """The keys of boxes, and of what has an entry for each of `boxes`: how many differs from sample to sample."""
+    further = {key for key, kind in targets.keys.items() if kind == "boxes"}
+    found = {key for key in samples if key in further or key in ("boxes", "bboxes", "bbox")}
+    if "boxes" not in samples:
+        return found
+    found |= samples.keys() & {*(targets.instances or ())}
+    counts = [rows.count(value) for value in samples["boxes"]]
+    for key in samples.keys() & {*targets.labels, "keypoints"}:
+        values = samples[key]
+        if key == "keypoints" and any(getattr(value, "ndim", 3) != 3 for value in values):
+            continue  # points on their own
+        if [rows.count(value) for value in values] == counts:
+            found.add(key)
     return found
 
 

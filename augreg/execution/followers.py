@@ -65,9 +65,11 @@ class Followers:
         instances = [key for key in self._companions if key in self.masks]
         self.outlines = self._read_outlines(size)
         self._before = {key: _shows(self.masks[key], sample[key]) for key in instances}
-        self._swapped = [key for key in targets.labels if key in sample and has_classes(sample[key], targets)]
+        labels = [key for key in targets.labels if key in sample and key not in targets.ids]
+        self._swapped = [key for key in labels if has_classes(sample[key], targets)]
         has_partners = bool(class_partners(targets.classes, targets))
-        self._classes = [key for key in self.masks if has_partners and key not in (targets.instances or ())]
+        no_classes = (*(targets.instances or ()), *targets.ids)
+        self._classes = [key for key in self.masks if has_partners and key not in no_classes]
         self._point_labels = [key for key in targets.keypoint_labels if key in sample]
         self.keypoints = self._read_keypoints(size)
         self.further = self._read_further(size)

@@ -237,7 +237,12 @@ def _blur(params: Parameters, walk: Translation) -> Steps:
     size, sigma = pair(params.take("kernel_size")), pair(params.take("sigma", [0.1, 2.0]))
     if size[0] == size[1] and size[0] // 2 < 3 * sigma[1]:  # it cuts off what can be seen
         return [{"gaussian_blur": {"sigma": sigma, "size": size}}]
-    params.note(f"kernel_size={size} is not kept: the size of the kernel follows from sigma")
+    if size[0] == size[1]:
+        params.note(
+            f"kernel_size={size} has room for three deviations: here the size of the kernel follows from sigma"
+        )
+    else:
+        params.lose(f"kernel_size={size} is not kept: the size of the kernel follows from sigma")
     return [{"gaussian_blur": {"sigma": sigma}}]
 
 

@@ -148,6 +148,8 @@ class _Parser:
             if not (self.problems if whole else any(other == place for other, _ in self.problems)):
                 self.fail(place, message)
         check_groups(groups, sections, self)
+        if sections.get("batch") and "targets" in options and options["targets"].clip:
+            self.fail(("batch",), "a batch of clips is not mixed: leave out 'batch', or `clip: true`")
         if not self.problems:
             sections["image"] = self.resolve_test_steps(sections.get("image", ()), ("image",))
             places = [("views", group.name, "steps") for group in groups]

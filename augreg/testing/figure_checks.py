@@ -46,8 +46,9 @@ def figures_follow(tested: StepUnderTest) -> None:
         image = accepted_image(pipeline.train, *markers.SIZE)
         plain = markers.marked(None, image.shape[2], str(image.dtype))
         for key in _KEYS:
+            sample = {"image": plain, **_figures()}
             try:
-                after = pipeline.train({"image": plain, **_figures()}, key)
+                after = pipeline.train(sample, key)
             except ImageError as error:
                 assert "does not say where" in str(error), (
                     f"it fails on a sample with oriented boxes, polygons and maps of values: {error}; let the "
@@ -55,7 +56,8 @@ def figures_follow(tested: StepUnderTest) -> None:
                 )
                 break
             _same_values(after)
-            _same_corners(after)
+            if not markers.cuts_apart(pipeline.train.plan(sample, key).ops):
+                _same_corners(after)
 
 
 def _figures() -> dict[str, Any]:

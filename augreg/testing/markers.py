@@ -6,13 +6,28 @@ where the results differ, regardless of changes of pixel values and of how borde
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from augreg.ops import Op, Remap
 from augreg.testing.running import Array
 
-__all__ = ["MARKERS", "SIDE", "SIZE", "Trace", "box", "difference", "figure", "inside", "marked", "smoothed", "trace"]
+__all__ = [
+    "MARKERS",
+    "SIDE",
+    "SIZE",
+    "Trace",
+    "box",
+    "cuts_apart",
+    "difference",
+    "figure",
+    "inside",
+    "marked",
+    "smoothed",
+    "trace",
+]
 
 SIZE = (40, 56)
 SIDE = 7
@@ -46,6 +61,11 @@ def box(number: int) -> Array:
     """The edges x1, y1, x2, y2 of a marker."""
     top, left = MARKERS[number]
     return np.array([left, top, left + SIDE, top + SIDE], float)
+
+
+def cuts_apart(ops: Iterable[Op]) -> bool:
+    """Whether an op shows parts of a figure apart from each other: its corners are not those of one figure then."""
+    return any(isinstance(op, Remap) and op.field == "tiles" for op in ops)
 
 
 def marked(number: int | None, channels: int, dtype: str) -> Array:

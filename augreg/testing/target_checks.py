@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augreg.errors import ImageError
-from augreg.ops import Remap
 from augreg.ops.projective import IDENTITY
 from augreg.pipeline import Pipeline
 from augreg.testing import markers
@@ -88,13 +87,12 @@ class _Effect(NamedTuple):
 
 def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
     plan = pipeline.train.plan(_imaged(None, kind), key)
-    scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), False
+    scene, moves, bends, folds = plan.scene, 0, bool(plan.deferred), markers.cuts_apart(plan.ops)
     size = least = 1.0
     for op in plan.ops:
         forward = op.point_map(*scene.size)
         moves += forward != IDENTITY or op.size_after(*scene.size) != scene.size
         bends |= forward is None
-        folds |= isinstance(op, Remap) and op.field == "tiles"  # parts of a marker may be put together otherwise
         if forward is not None:  # with its horizon in the image, some points have no position
             corners = [(x, y) for x in (0, scene.width) for y in (0, scene.height)]
             folds |= any(forward[6] * x + forward[7] * y + forward[8] <= 0 for x, y in corners)

@@ -17,6 +17,7 @@ __all__ = [
     "interpolation",
     "keep_mask_fill",
     "mask_fill",
+    "note_bicubic",
     "note_mirrored_rows",
     "note_shrunk_rows",
     "padded",
@@ -25,7 +26,8 @@ __all__ = [
     "symmetric",
 ]
 
-INTERPOLATIONS = {0: "nearest", 1: "bilinear", 2: "bicubic"}  # OpenCV's constants
+_BICUBIC = 2
+INTERPOLATIONS = {0: "nearest", 1: "bilinear", _BICUBIC: "bicubic"}  # OpenCV's constants
 _BORDERS = {0: "constant", 1: "edge", 2: "symmetric", 3: "wrap", 4: "reflect"}
 
 
@@ -59,6 +61,7 @@ def interpolation(params: Parameters) -> str:
     """The name of an OpenCV interpolation of a map that keeps the size."""
     value = params.take("interpolation", 1)
     params.only("mask_interpolation", 0, why="masks are sampled by the nearest pixel")
+    note_bicubic(params, value)
     if value in INTERPOLATIONS:
         return INTERPOLATIONS[value]
     if value == 3:  # OpenCV's maps take bilinear for INTER_AREA
@@ -66,6 +69,15 @@ def interpolation(params: Parameters) -> str:
     near = "bicubic" if value == 4 else "bilinear"
     params.lose(f"interpolation={value} became {near}")
     return near
+
+
+def note_bicubic(params: Parameters, value: int) -> None:
+    """Say that OpenCV's bicubic kernel is another one."""
+    if value == _BICUBIC:
+        params.note(
+            "bicubic is a little sharper here, with a slope of -1 as in Pillow's warps, than in OpenCV, where it is "
+            "-0.75; `backend: opencv` gives the values of OpenCV"
+        )
 
 
 def at_corners(name: str) -> str:

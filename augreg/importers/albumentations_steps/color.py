@@ -65,7 +65,8 @@ def _hue(params: Parameters, walk: Translation) -> Steps:
 
 
 def _gray(params: Parameters, walk: Translation) -> Steps:
-    params.only("num_output_channels", 3)
+    why = "an image keeps its channels; `channels: gray` reads files and PIL images as gray"
+    params.only("num_output_channels", 3, why=why)
     params.only("method", "weighted_average", why="grayscale is the luma")
     return [{"grayscale": probability(params)}]
 

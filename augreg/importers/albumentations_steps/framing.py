@@ -10,6 +10,7 @@ from augreg.importers.albumentations_steps.arguments import (
     before,
     fill,
     keep_mask_fill,
+    note_bicubic,
     note_mirrored_rows,
     padded,
     probability,
@@ -25,6 +26,8 @@ _RESIZED = {
     _EXACT: "nearest",
 }  # fmt: skip
 
+_KEEPING_RATIO = ("LongestMaxSize", "RandomScale", "SmallestMaxSize")
+
 
 def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
     """The interpolation of a resize, without antialiasing, as in OpenCV, whose nearest pixel is that of a corner."""
@@ -39,6 +42,9 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
     if value not in _RESIZED:
         params.lose(f"interpolation={value} became bilinear")
         value = 1
+    note_bicubic(params, value)
+    if value == _AREA and params.name not in _KEEPING_RATIO:
+        params.note("where one side grows and the other shrinks, INTER_AREA interpolates there, and here it is a mean")
     antialias = {"antialias": False} if _RESIZED[value] not in ("area", "lanczos4", "nearest") else {}
     return {"interpolation": _RESIZED[value], **antialias}
 
@@ -114,10 +120,11 @@ def _crop_box(params: Parameters, walk: Translation) -> Steps:
 
 def _by_side(name: str, argument: str) -> Translator:
     def translator(params: Parameters, walk: Translation) -> Steps:
-        sizes = params.take("max_size")
+        sizes, sides = params.take("max_size"), params.take("max_size_hw")
         if sizes is None:
-            raise UnsupportedError(f"max_size_hw={params.take('max_size_hw')}: only max_size is possible")
-        params.ignore("max_size_hw")
+            if not sides or sides[0] != sides[1]:
+                raise UnsupportedError(f"max_size_hw={sides}: the two have to be the same")
+            sizes = sides[0]
         rest = {**({"rounding": "nearest"} if argument == "shorter" else {}), **_resampled(params, walk)}
         if not isinstance(sizes, list):
             return [{name: {argument: sizes, **rest, **probability(params)}}]

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from augreg.importers.albumentations_remarks import note_hidden_rows
-from augreg.importers.albumentations_steps.arguments import INTERPOLATIONS, at_corners, fill, probability
+from augreg.importers.albumentations_steps.arguments import (
+    INTERPOLATIONS,
+    at_corners,
+    fill,
+    note_bicubic,
+    probability,
+)
 from augreg.importers.translation import Parameters, Steps, Translation, Translator, UnsupportedError, numbers, pair
 
 __all__ = ["TRANSLATORS"]
@@ -26,7 +32,9 @@ def _box_blur(params: Parameters, walk: Translation) -> Steps:
 
 
 def _defocus(params: Parameters, walk: Translation) -> Steps:
-    arguments = {"radius": pair(params.take("radius")), "edge": pair(params.take("alias_blur"))}
+    low, high = pair(params.take("alias_blur"))
+    # below 0.01 pixels nothing is blurred; of 0 alone, OpenCV makes a deviation of its own
+    arguments = {"radius": pair(params.take("radius")), "edge": [max(low, 0.01) if high else low, high]}
     if arguments["radius"][1] >= 8:
         params.note(
             "from a radius of 8 on, the weights of albumentations sum to more than 1, by up to 4 %, and here to 1"
@@ -118,6 +126,7 @@ def _downscale(params: Parameters, walk: Translation) -> Steps:
         known = {**INTERPOLATIONS, 3: "area", 4: "lanczos4"}
         if modes[key] not in known:
             params.lose(f"interpolation_pair[{key!r}]={modes[key]} became bicubic")
+        note_bicubic(params, modes[key])
         names[argument] = at_corners(known.get(modes[key], "bicubic"))
     names["antialias"] = False
     return [{"downscale": {"scale": params.take("scale_range"), **names, **probability(params)}}]

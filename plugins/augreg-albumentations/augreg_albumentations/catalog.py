@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 __all__ = [
-    "BENDING", "ERASING", "MAY_DRAW", "NORMALIZING", "PREVIEWS", "READS_BOXES", "REFERRING", "SAME",
+    "BENDING", "ERASING", "MAY_DRAW", "NORMALIZING", "PREVIEWS", "READS_BOXES", "REFERRING", "SAME", "SCALING",
     "catalog",
 ]  # fmt: skip
 
@@ -42,6 +42,13 @@ READS_BOXES = ("AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "RandomCropNear
 BENDING = (
     "ElasticTransform", "GridDistortion", "GridElasticDeform", "OpticalDistortion", "PiecewiseAffine",
     "ThinPlateSpline",
+)  # fmt: skip
+
+# Transforms that only crop and resize. They multiply the coordinates of keypoints, so that 0 stays 0: in their images
+# that is the corner of the first pixel, and not its center.
+SCALING = (
+    "CropAndPad", "LongestMaxSize", "RandomResizedCrop", "RandomScale", "RandomSizedBBoxSafeCrop", "RandomSizedCrop",
+    "Resize", "SmallestMaxSize",
 )  # fmt: skip
 
 # Transforms that need other images: the files in `reference_images`.

@@ -18,7 +18,7 @@ from PIL import Image
 
 from augreg import ImageError
 from augreg.images.files import read_file
-from augreg_albumentations.catalog import BENDING, READS_BOXES, REFERRING
+from augreg_albumentations.catalog import BENDING, READS_BOXES, REFERRING, SCALING
 from augreg_albumentations.inverse_displacement import move_points
 
 __all__ = ["MAPPING", "check", "image", "keypoints", "mask", "still_image"]
@@ -179,16 +179,16 @@ def mask(array, name, arguments, seed, boxes=(), normalized=False):
 
 
 def keypoints(points, size, name, arguments, seed, boxes=(), normalized=False):
-    """Points (x, y) after the same draw. Pixel centers are at .5 in augreg, and at 0 in albumentations.
+    """Points (x, y) after the same draw. Pixel centers are at .5 in augreg, and at 0 in most of albumentations.
 
     If a transform bends the image or loses points, the pixel coordinates are transformed like a mask, and the points
     are moved by the displacement that this gives.
     """
     if name not in BENDING:
-        blank = np.zeros((*size, 3), np.uint8)
-        output = _run(name, arguments, seed, boxes, blank, keypoints=points - 0.5, ids=list(range(len(points))))
+        blank, center = np.zeros((*size, 3), np.uint8), 0.0 if name in SCALING else 0.5
+        output = _run(name, arguments, seed, boxes, blank, keypoints=points - center, ids=list(range(len(points))))
         if len(output["ids"]) == len(points):
-            moved = np.asarray(output["keypoints"], np.float64).reshape(-1, 2) + 0.5
+            moved = np.asarray(output["keypoints"], np.float64).reshape(-1, 2) + center
             return moved[np.argsort(np.asarray(output["ids"], int))]
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     field = np.stack([x, y, np.ones(size)], axis=2).astype(np.float32)

@@ -46,6 +46,22 @@ def test_keypoints_stay_on_what_they_mark(name, arguments):
     assert seen >= 10
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "scale"),
+    [
+        ("Resize", {"height": 194, "width": 262}, 2), ("RandomScale", {"scale_limit": [1, 1]}, 2),
+        ("LongestMaxSize", {"max_size": 393}, 3), ("SmallestMaxSize", {"max_size_hw": [None, 262]}, 2),
+        ("RandomSizedCrop", {"min_max_height": [97, 97], "size": [194, 262], "w2h_ratio": 131 / 97}, 2),
+    ],
+)  # fmt: skip
+def test_boxes_and_keypoints_of_a_resized_image(name, arguments, scale):
+    """The border of the first pixels stays at 0: everything is multiplied."""
+    sample = {"image": np.zeros((HEIGHT, WIDTH, 3), np.uint8), "boxes": [[0.0, 10.0, 30.0, 40.0]], "keypoints": MARKS}
+    found = pipeline(name, **arguments).train(sample, index=0)
+    assert np.allclose(found["boxes"], [[0, 10 * scale, 30 * scale, 40 * scale]], atol=0.01)
+    assert np.allclose(found["keypoints"], MARKS * scale, atol=0.01)
+
+
 def test_a_box_that_a_bend_pushes_over_the_border_is_cut_there():
     """What no pixel shows lies outside, on the side where it went."""
     pipe, seen = pipeline("GridDistortion", distort_limit=0.9, normalized=False), 0
