@@ -392,8 +392,9 @@ def test_collating_without_a_batch_section_only_stacks() -> None:
     targets = {"boxes": "xyxy", "instances": ["planes"], "keys": {"extra": "boxes"}}
     pipe = numpy(Pipeline.from_spec({"image": [], "targets": targets}))
     row = {
-        "image": images[0], "boxes": np.zeros((2, 4)), "labels": np.array([1, 2]), "planes": np.zeros((2, 8, 8), bool),
-        "extra": np.zeros((1, 4)), "keypoints": np.zeros((17, 3)), "label": np.array([1, 0, 0]),
+        "image": images[0], "boxes": np.zeros((2, 4)), "labels": np.array([1, 2]),
+        "planes": np.zeros((2, 8, 8), bool), "extra": np.zeros((1, 4)),
+        "keypoints": np.zeros((17, 3)), "label": np.array([1, 0, 0]),
     }  # fmt: skip
     batch = pipe.collate([row, row])  # as many in both, and lists nevertheless
     assert [key for key, values in batch.items() if isinstance(values, list)] == [

@@ -463,7 +463,7 @@ def test_albumentations_keypoints_mirror_about_other_pixel_centers() -> None:
     ("image", "mask", "name", "nearest", "said"),
     [
         (0, 0, "nearest_floor", "floor", ""), (1, 0, "bilinear", "floor", ""), (6, 6, "nearest", None, ""),
-        (1, 1, "bilinear", None, "mask_interpolation=1 is not kept"), (3, 0, "area", "floor", ""),
+        (1, 1, "bilinear", None, "mask_interpolation=1 is not kept"), (3, 0, "area", "floor", "here it is a mean"),
         (4, 0, "lanczos4", "floor", ""), (7, 0, "bilinear", "floor", "interpolation=7 became bilinear"),
         (5, 0, "bilinear", "floor", ""),
     ],
