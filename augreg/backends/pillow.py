@@ -45,7 +45,7 @@ def _resize(op: Resize, image: Array) -> Array:
         return image
     if op.interpolation == "nearest_floor":
         return plain.at_corners(op, image)
-    if op.interpolation == "area" or op.interpolation == "lanczos4":
+    if op.interpolation in area.WEIGHTS:
         return area.weighted(op, image)
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     if op.interpolation == "nearest":
@@ -96,7 +96,7 @@ def _enlarge(op: Enlarge, image: Array) -> Array:
     """Scale like `_resize`, but make the pixels of the box alone."""
     if op.interpolation == "nearest_floor":
         return plain.at_corners(op, image)
-    if op.interpolation == "area" or op.interpolation == "lanczos4":
+    if op.interpolation in area.WEIGHTS:
         return area.weighted(op, image)
     size, resample = (op.width, op.height), _RESAMPLE[op.interpolation]
     step_y, step_x = image.shape[0] / op.whole[0], image.shape[1] / op.whole[1]

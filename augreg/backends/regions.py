@@ -64,13 +64,20 @@ def polygon_mask(polygon: Polygon, height: int, width: int) -> NDArray[np.bool_]
     """The pixels within a polygon, by the crossings to the left of each, and those on its outline."""
     x, y = np.array(polygon, np.int64).T
     next_x, next_y = np.roll(x, -1), np.roll(y, -1)
-    rows = np.arange(height)[:, None]
+    mask = np.zeros((height, width), bool)
+    (left, right), (top, bottom) = (
+        (max(0, int(each.min())), min(side, int(each.max()) + 1)) for each, side in ((x, width), (y, height))
+    )
+    if left >= right or top >= bottom:
+        return mask
+    rows = np.arange(top, bottom)[:, None]
     crosses = (y <= rows) != (next_y <= rows)
     slope = (next_x - x) / np.where(next_y == y, 1, next_y - y)
-    at = np.clip(np.ceil(x + (rows - y) * slope), 0, width).astype(np.int64)
-    places = (rows * (width + 1) + at)[crosses]
-    counts = np.bincount(places, minlength=height * (width + 1)).reshape(height, width + 1)
-    mask: NDArray[np.bool_] = (counts.cumsum(axis=1)[:, :width] & 1).astype(bool)
+    at = np.clip(np.ceil(x + (rows - y) * slope), left, right).astype(np.int64) - left
+    across = right - left + 1
+    places = ((rows - top) * across + at)[crosses]
+    counts = np.bincount(places, minlength=len(rows) * across).reshape(-1, across)[:, :-1]
+    mask[top:bottom, left:right] = np.bitwise_xor.accumulate((counts & 1).astype(bool), axis=1)
     for ends in zip(x, y, next_x, next_y, strict=True):
         _outline(mask, *map(int, ends))
     return mask

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends import plain, planar, raining
-from augreg.backends.regions import regions, union
+from augreg.backends.regions import Classes, regions, union
+from augreg.images import buffers
 from augreg.ops import Flare, Fog, Op, Rain, Shade
 
 __all__ = ["KERNELS", "lightness", "relit"]
@@ -23,14 +24,27 @@ def by_regions(op: Shade | Fog | Flare, image: Array) -> Array:
     """The image after the maps of classes of the op."""
     height, width, channels = image.shape
     white = 255.0 if image.dtype == np.uint8 else 1.0
-    for of, tables, factor, addition in regions(op, height, width, channels, white):
-        every = np.arange(channels) if tables.shape[1] > 1 else 0
-        if image.dtype == np.uint8:
-            start = (of * tables.shape[1])[..., None] + every
-            image = tables.ravel()[start * 256 + image]
-        else:
-            image = np.clip(image * factor[of] + addition[of], 0, 1)
+    for maps in regions(op, height, width, channels, white):
+        out = buffers.empty(image.shape, image.dtype)
+        for rows in planar.parts(image):
+            out[rows] = _classified(maps, maps.of[rows], image[rows])
+        image = out
     return image
+
+
+def _classified(maps: Classes, of: NDArray[np.int64], pixels: Array) -> Array:
+    """What pixels of these classes become."""
+    _, tables, factor, addition = maps
+    if pixels.dtype != np.uint8:
+        floats: Array = np.clip(pixels * factor.take(of, axis=0) + addition.take(of, axis=0), 0, 1)
+        return floats
+    height, width, channels = pixels.shape
+    planes = tables.shape[1]
+    place = np.repeat(of * (256 * planes), channels, axis=1)  # one row of pixel values
+    if planes > 1:
+        place += np.tile(np.arange(0, 256 * planes, 256), width)
+    place += pixels.reshape(height, -1)
+    return tables.ravel().take(place).reshape(pixels.shape)
 
 
 def shade(op: Shade, image: Array) -> Array:

@@ -68,8 +68,7 @@ def _side(length: Floats) -> Integers:
 
 def _distance(transform: Any, rng: Cursors, limits: tuple[float, float], side: Integers) -> Floats:
     if transform.unit == "pixels":
-        low, high = map(int, limits)
-        return (low + rng.integers(high - low + 1)).astype(np.float64)
+        return _whole(rng, limits)
     distance = rng.uniform(*limits) * side
     return distance if transform.unit == "fraction" else np.trunc(distance) + 0.0
 
@@ -116,8 +115,11 @@ def _padded(transform: Any, scene: Scenes, widths: Integers) -> Op:
 
 
 def _number(transform: Any, rng: Cursors, limits: tuple[float, float]) -> Floats:
-    if transform.unit == "fraction":
-        return rng.uniform(*limits)
+    return rng.uniform(*limits) if transform.unit == "fraction" else _whole(rng, limits)
+
+
+def _whole(rng: Cursors, limits: tuple[float, float]) -> Floats:
+    """A whole number for each image, both ends included."""
     low, high = map(int, limits)
     return (low + rng.integers(high - low + 1)).astype(np.float64)
 

@@ -28,11 +28,11 @@ class Elastic:
     sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Positions outside of the image show `fill`, or
     what `pad` with this `mode` has there. With `noise: normal`, the noise is standard normal divided by its
     largest absolute value, 4.6 on average for 256x256 pixels, as in albumentations, which moves pixels 0.38 times as
-    far. `window` is the side of the Gaussian's kernel in pixels, an odd number; with 0 it has all of the Gaussian. A
-    short kernel smooths less, so that pixels move further. With `same`, a pixel moves as far along both axes.
-    `edges` says how the noise goes on beyond the image: mirrored, or with `repeat`, as in albumentations 2, its edges
-    repeated, which moves pixels near the border further. Then noise for x and below it that for y is smoothed as one
-    image.
+    far. `window` is the side of the Gaussian's kernel in pixels, an odd number; with 0 the kernel is not cut off. A
+    short kernel smooths less, so that pixels move further. With `same`, a pixel moves by the same distance along both
+    axes. `edges` says how the noise goes on beyond the image: mirrored, or with `repeat`, as in albumentations 2, by
+    repeating its edges, which moves pixels near the border further. With `repeat`, the noise for x and below it that
+    for y are smoothed as one image of twice the height.
     Simard, Steinkraus and Platt 2003, for handwriting.
     """
 

@@ -55,7 +55,7 @@ class GridHoles:
         sides = [self._cells(rng, whole, axis, unit) for axis, whole in enumerate(scene.size)]
         common = [0, 0]
         if self.offset == "all":
-            common = [rng.integers(min(side) - hole_of(min(side), self.ratio) + 1) for side in sides]
+            common = [rng.integers(min(side) - _hole(min(side), self.ratio) + 1) for side in sides]
         elif self.offset == "fixed":
             common = list(self.shift)
         painted: list[Op] = []
@@ -63,7 +63,7 @@ class GridHoles:
         for cell_height in sides[0]:
             x = 0
             for cell_width in sides[1]:
-                height, width = hole_of(cell_height, self.ratio), hole_of(cell_width, self.ratio)
+                height, width = _hole(cell_height, self.ratio), _hole(cell_width, self.ratio)
                 down, right = common
                 if self.offset == "each":
                     down, right = rng.integers(cell_height - height + 1), rng.integers(cell_width - width + 1)
@@ -76,7 +76,7 @@ class GridHoles:
 
     def _cells(self, rng: Cursor, whole: int, axis: int, unit: int | None) -> list[int]:
         """The sides of the cells along one axis."""
-        count = cells_along(self.cells, whole, axis, unit)
+        count = _cells_along(self.cells, whole, axis, unit)
         sides = [whole // count] * count
         if whole % count:
             for larger in rng.permutation(count)[: whole % count]:
@@ -86,12 +86,12 @@ class GridHoles:
     sample_columns = lazy.method("augreg.columns.painting", "grid_holes")
 
 
-def cells_along(cells: tuple[int, int] | None, whole: int, axis: int, unit: int | None) -> int:
+def _cells_along(cells: tuple[int, int] | None, whole: int, axis: int, unit: int | None) -> int:
     """How many cells there are along a side of an image."""
     count = cells[axis] if cells is not None else whole // max(2, whole // 10 if unit is None else unit)
     return max(1, min(count, whole, MOST_CELLS))
 
 
-def hole_of(cell: int, ratio: float) -> int:
+def _hole(cell: int, ratio: float) -> int:
     """The side of the hole in a cell of this side."""
     return min(max(int(cell * ratio), 1), cell - 1)

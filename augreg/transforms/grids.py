@@ -29,9 +29,10 @@ class GridStretch:
     border of the image moves: beyond it is `fill`, or what `pad` with this `mode` has there. With `rest`, the last
     band, where pixels are left over, shows all that the others leave.
 
-    With `overlap`, as in albumentations, the last pixel of a band shows the place that the first one of the next band
-    shows, so each pixel shows what is up to a pixel further down and to the right, and the last row and column what
-    is beyond the image. What is left over then shows as much of the input, with `free`, as a whole band.
+    With `overlap`, as in GridDistortion of albumentations, the last pixel of a band shows the place that the first
+    one of the next band shows, so each pixel shows what is up to a pixel further down and to the right, and the last
+    row and column what is beyond the image. What is left over then shows as much of the input, with `free`, as a
+    whole band.
     """
 
     bands: Annotated[int, Meta(ge=1, le=256)] = 5

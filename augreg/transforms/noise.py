@@ -129,7 +129,8 @@ class LightnessNoise:
     the mean of the count is 255 * intensity * d, each count adds (1 - L) / 255, and the hue shifts by a normal number
     whose deviation is hue * intensity, as a fraction of the color circle. With `coarse`, the mean is intensity * d,
     each count adds intensity * (1 - L), and the shift of the hue is in degrees. All pixels become lighter, by
-    intensity * d * (1 - L) on average with fine grain.
+    intensity * d * (1 - L) on average with fine grain. This is ISONoise of albumentations; `iso_noise` is a model of
+    sensors.
     """
 
     intensity: Range = (0.1, 0.5)

@@ -89,8 +89,7 @@ class AffinePerAxis:
 
     def _distance(self, rng: Cursor, limits: tuple[float, float], side: int) -> float:
         if self.unit == "pixels":
-            low, high = map(int, limits)
-            return float(low + rng.integers(high - low + 1))
+            return _whole(rng, limits)
         distance = rng.uniform(*limits) * side
         return distance if self.unit == "fraction" else float(int(distance))
 
@@ -163,17 +162,11 @@ class MoveEdges:
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         height, width = scene.size
         if self.together:
-            number = self._number(rng, self.top)
-            y, x = (int(number * side) if self.unit == "fraction" else int(number) for side in (height, width))
-            edges = [y, y, x, x]
+            numbers = [self._number(rng, self.top)] * 4
         else:
-            edges = [
-                int(number * side) if self.unit == "fraction" else int(number)
-                for side, number in (
-                    (height, self._number(rng, self.top)), (height, self._number(rng, self.bottom)),
-                    (width, self._number(rng, self.left)), (width, self._number(rng, self.right)),
-                )
-            ]  # fmt: skip
+            numbers = [self._number(rng, limits) for limits in (self.top, self.bottom, self.left, self.right)]
+        units = (height, height, width, width) if self.unit == "fraction" else (1,) * 4
+        edges = [int(number * unit) for number, unit in zip(numbers, units, strict=True)]
         cut_top, cut_left = min(max(0, -edges[0]), height - 1), min(max(0, -edges[2]), width - 1)
         cut_bottom = min(max(0, -edges[1]), height - 1 - cut_top)
         cut_right = min(max(0, -edges[3]), width - 1 - cut_left)
@@ -192,10 +185,7 @@ class MoveEdges:
     sample_columns = lazy.method("augreg.columns.per_axis", "move_edges")
 
     def _number(self, rng: Cursor, limits: tuple[float, float]) -> float:
-        if self.unit == "fraction":
-            return rng.uniform(*limits)
-        low, high = map(int, limits)
-        return float(low + rng.integers(high - low + 1))
+        return rng.uniform(*limits) if self.unit == "fraction" else _whole(rng, limits)
 
 
 @transform(
@@ -229,6 +219,12 @@ class CropEdges:
         start = min(side - 1, rng.integers(int(before * side) + 1))
         least = max(start + 1, int((1 - behind) * side))
         return start, least + rng.integers(side - least + 1)
+
+
+def _whole(rng: Cursor, limits: tuple[float, float]) -> float:
+    """A whole number drawn from this range, both ends included."""
+    low, high = map(int, limits)
+    return float(low + rng.integers(high - low + 1))
 
 
 def _check_pixels(name: str, limits: tuple[float, float]) -> None:

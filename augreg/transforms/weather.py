@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from augreg.rng import Cursor
 
 _Part: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-Area: TypeAlias = tuple[_Part, _Part, _Part, _Part]
+_Area: TypeAlias = tuple[_Part, _Part, _Part, _Part]
 """A part of the image: (left, top, right, bottom) as fractions of its width and height."""
 
 
-def _check_area(area: Area) -> None:
+def _check_area(area: _Area) -> None:
     left, top, right, bottom = area
     if left > right or top > bottom:
         raise ValueError(f"area is left, top, right, bottom, the first two below the others, got {list(area)}")
 
 
-def pixels(low: float, high: float, whole: int) -> tuple[int, int]:
+def _pixels(low: float, high: float, whole: int) -> tuple[int, int]:
     """The first pixel between these fractions of a side, and how many there are, at least one."""
     first = min(int(low * whole), whole - 1)
     return first, max(1, int(high * whole) - first)
@@ -53,7 +53,7 @@ class Shadow:
     count: Counts = (1, 2)
     corners: Annotated[int, Meta(ge=3, le=64)] = 5
     darkness: Range = (0.5, 0.5)
-    area: Area = (0.0, 0.5, 1.0, 1.0)
+    area: _Area = (0.0, 0.5, 1.0, 1.0)
     of: Literal["values", "lightness"] = "values"
     overlap: Literal["each", "once"] = "each"
 
@@ -64,7 +64,7 @@ class Shadow:
 
     def sample(self, rng: Cursor, scene: Scene) -> tuple[Op, ...]:
         left, top, right, bottom = self.area
-        (x, width), (y, height) = pixels(left, right, scene.width), pixels(top, bottom, scene.height)
+        (x, width), (y, height) = _pixels(left, right, scene.width), _pixels(top, bottom, scene.height)
         drawn: list[tuple[tuple[Polygon, ...], float]] = []
         for _ in range(self.count[0] + rng.integers(self.count[1] - self.count[0] + 1)):
             polygon = tuple([(x + rng.integers(width), y + rng.integers(height)) for _ in range(self.corners)])
@@ -80,9 +80,9 @@ class Shadow:
 class Fog:
     """Blend many random disks with white, most of them in the middle of the image, and blur the result.
 
-    `intensity` is drawn uniformly: with more of it there are fewer and larger disks. Each disk has `opacity` times
-    the intensity of white. The image is then blurred by a Gaussian in a square whose side is a thirtieth of the
-    shorter side of the image, at least 3 pixels.
+    `intensity` is drawn uniformly: with more of it there are fewer and larger disks. The part of white in each disk
+    is `opacity` times the intensity. The image is then blurred by a Gaussian in a square whose side is a thirtieth of
+    the shorter side of the image, at least 3 pixels.
     """
 
     intensity: Range = (0.3, 1.0)
@@ -131,7 +131,7 @@ class SunFlare:
     of the circles, weighted by their radii, but at most 1.
     """
 
-    area: Area = (0.0, 0.0, 1.0, 0.5)
+    area: _Area = (0.0, 0.0, 1.0, 0.5)
     radius: Annotated[int, Meta(ge=2, le=100_000)] = 400
     fill: Fill = (255.0,)
     angle: Degrees = (0.0, 360.0)

@@ -110,7 +110,6 @@ def test_remaps(isa: str, compiled: Run, image_of: Callable[..., Array]) -> None
                 ops.waves(scene, 90.0, numbers.choice((0.01, 5.5)), seed, 0, False, kind, fill, edges="repeat"),
                 ops.bands(scene, numbers.randint(1, 50), (-1.0, 1.0), "free", seed, True, kind, fill),
                 ops.nodes(scene, 3, numbers.randint(2, 9), 0.3, seed, "sides", "distance", kind, fill),
-                ops.tiles(scene, numbers.randint(1, 50), numbers.randint(1, 9), seed),
             )
         )
         found = compiled([op], image)
@@ -155,6 +154,7 @@ def test_what_has_no_kernel_is_left_to_the_core() -> None:
         ColorMatrix(((float("inf"), 0.0), (0.0, 1.0)), (0.0, 0.0)),
         ops.lens(Scene(9, 9, 2), 0.1, "bilinear", (1.0, 2.0, 3.0)),
         ops.lens(Scene(9, 9, 2), 0.1, "bicubic"),
+        ops.tiles(Scene(9, 9, 2), 2, 2, 3),
     ):
         assert program.run([op], 0, image)[0] == 0, op
     assert program.run([ops.lens(Scene(9, 1, 2), 0.1, "bilinear")], 0, image[:, :1])[0] == 0
