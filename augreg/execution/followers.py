@@ -129,7 +129,7 @@ class Followers:
         targets = self._targets
         with reading(self._at(key)):
             return [
-                Mask(member, at, targets.mask_fill, size, targets.nearest)
+                Mask(member, at, targets.mask_fill, size, targets.nearest, targets.mask_holes)
                 for member, at in members_of(self._sample[key], self._at(key))
             ]
 

@@ -11,7 +11,7 @@ from typing import Any
 from augreg.errors import SpecError
 from augreg.importers.albumentations_gaps import step_of_the_plugin
 from augreg.importers.albumentations_reading import Node, read
-from augreg.importers.albumentations_remarks import CLIPPING, noting_clips, remarks_on_boxes, remarks_on_fills
+from augreg.importers.albumentations_remarks import CLIPPING, leaves, noting_clips, remarks_on_boxes, remarks_on_fills
 from augreg.importers.albumentations_renamed import SHOWING_FILL
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
 from augreg.importers.albumentations_steps.arguments import mask_fill
@@ -55,6 +55,9 @@ def from_albumentations(
     """
     node = read(compose, nonserializable or {})
     walk = Translation(_TRANSLATORS, UNSUPPORTED, _opened, gap=step_of_the_plugin, registry=registry)
+    walk.mask_holes = _mask_holes(node)
+    if walk.mask_holes is not None:
+        walk.options["targets"] = {"mask_holes": walk.mask_holes}
     if node.name not in ("Compose", "ReplayCompose"):
         return _finish(walk, walk.step(node, "transform"))
     values = dict(node.values)
@@ -62,7 +65,7 @@ def from_albumentations(
     walk.outermost = values
     if fill := _mask_fill(node):
         walk.mask_fill = fill
-        walk.options["targets"] = {"mask_fill": fill}
+        walk.options["targets"] = {**walk.options.get("targets", {}), "mask_fill": fill}
     inside = walk.steps(values.pop("transforms", ()), "transforms")
     params = Parameters(node.name, values, "transform", walk.report)
     params.ignore("is_check_shapes", "is_check_args", "strict", "mask_interpolation", "seed", "save_applied_params")
@@ -93,6 +96,15 @@ def _mask_fills(node: Node) -> Iterator[int]:
     for child in node.values.get("transforms") or ():
         yield from _mask_fills(child)
 
+
+def _mask_holes(node: Node) -> int | None:
+    """What masks show in the holes of all steps that make some; None if they are not erased, or not alike."""
+    given = [holes.values.get("fill_mask") for holes in leaves(node) if holes.name in _MAKING_HOLES]
+    found = {None if value is None else mask_fill(value) for value in given}
+    return found.pop() if len(found) == 1 else None
+
+
+_MAKING_HOLES = ("CoarseDropout", "Erasing", "GridDropout")
 
 _REPLAY = (
     "the result has no record of the draw: `plan = pipe.train.plan(sample, index)` is one, and plan.run(..) applies "

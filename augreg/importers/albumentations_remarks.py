@@ -8,7 +8,7 @@ from typing import Any, Final
 from augreg.importers.albumentations_reading import Node
 from augreg.importers.translation import Parameters, Steps, Translation, Translator
 
-__all__ = ["CLIPPING", "note_hidden_rows", "noting_clips", "remarks_on_boxes", "remarks_on_fills"]
+__all__ = ["CLIPPING", "leaves", "note_hidden_rows", "noting_clips", "remarks_on_boxes", "remarks_on_fills"]
 
 CLIPPING: Final = ("Defocus", "Downscale", "GaussNoise", "GaussianBlur", "MedianBlur", "MotionBlur")
 """Transforms that clip images of floats to 0..1, also where Normalize has made other numbers of them."""
@@ -51,7 +51,7 @@ def note_hidden_rows(params: Parameters, walk: Translation) -> None:
 
 def remarks_on_boxes(node: Node, params: Mapping[str, Any]) -> Iterator[str]:
     """What differs for the boxes of a pipeline with these `bbox_params`."""
-    names = [leaf.name for leaf in _leaves(node)]
+    names = [leaf.name for leaf in leaves(node)]
     if any(name in _BENDING for name in names):
         yield (
             "where a turned or bent box is cut by the border, the box is around what is left of the figure here, and "
@@ -71,15 +71,15 @@ def remarks_on_boxes(node: Node, params: Mapping[str, Any]) -> Iterator[str]:
 
 def remarks_on_fills(node: Node) -> Iterator[str]:
     """What differs where images of floats, from 0 to 1, show a fill."""
-    leaves = list(_leaves(node))
+    steps = list(leaves(node))
     ends = [
-        number for number, leaf in enumerate(leaves)
+        number for number, leaf in enumerate(steps)
         if leaf.name == "Normalize" and leaf.values.get("max_pixel_value", 255.0) == 1
     ]  # fmt: skip
-    starts = [number + 1 for number, leaf in enumerate(leaves) if leaf.name == "ToFloat"]
+    starts = [number + 1 for number, leaf in enumerate(steps) if leaf.name == "ToFloat"]
     if not ends and not starts:
         return
-    for leaf in leaves[min(starts, default=0) : min(ends, default=len(leaves))]:
+    for leaf in steps[min(starts, default=0) : min(ends, default=len(steps))]:
         for key in ("fill", "drop_value"):
             value = leaf.values.get(key)
             if value and not isinstance(value, str) and leaf.name not in ("Normalize", "ToFloat"):
@@ -89,11 +89,11 @@ def remarks_on_fills(node: Node) -> Iterator[str]:
                 )
 
 
-def _leaves(node: Node) -> Iterator[Node]:
+def leaves(node: Node) -> Iterator[Node]:
     """The transforms of a pipeline that are no containers, in their order."""
     children = node.values.get("transforms")
     if isinstance(children, list | tuple):
         for child in children:
-            yield from _leaves(child)
+            yield from leaves(child)
     else:
         yield node

@@ -149,6 +149,7 @@ class Translation:
         self.normalized = False
         self.has_rows = False  # whether boxes or keypoints go with the images
         self.mask_fill = 0  # what masks show where the image shows its fill
+        self.mask_holes: int | None = None  # and where the image is painted over, if they are erased too
         self.outermost: Mapping[str, Any] = {}  # the parameters of the outermost container
         self.mixing = False  # whether the steps are for the section `batch`
         self.registry = registry or Registry.installed()

@@ -27,13 +27,14 @@ Angle: TypeAlias = Literal["radians", "degrees", "radians_counterclockwise", "de
 
 _NORMALIZED = "_normalized"
 _LABELS = ("labels", "label")
+_Class: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Pixels: TypeAlias = Annotated[float, Meta(ge=0.0, le=1e12)]
 _Place: TypeAlias = Annotated[int, Meta(ge=0, le=2**31)]
 _LATER: Final[Mapping[str, Any]] = {
     "keys": {}, "maps": {}, "instances": None, "boxes_from": None, "classes": None, "nearest": "center",
     "min_area": 0.0, "min_width": 0.0, "min_height": 0.0,
     "angle": None, "heading": False, "holes": "ignore", "polygons": [], "ids": [],
-    "centers": "keep", "swap_keypoints": None, "keypoint_labels": [], "clip": False,
+    "mask_holes": None, "centers": "keep", "swap_keypoints": None, "keypoint_labels": [], "clip": False,
 }  # fmt: skip
 """What later options are where a spec says nothing of them."""
 
@@ -71,7 +72,8 @@ class Targets:
     the order of their numbers, so that `swap` exchanges these too: in masks, in labels that are integers, and in the
     channels of predictions on views. `swap_keypoints` pairs the numbers of keypoints, where those of `swap` are
     others. `keypoint_labels` are the keys with one entry per keypoint. With `clip` a sample is a clip: every key has
-    an entry for each of its frames. `mask_fill` is the value of a mask where the image shows only fill. `nearest`
+    an entry for each of its frames. `mask_fill` is the value of a mask where the image shows only fill, and
+    `mask_holes` where erasing paints over the image, if masks are to be erased too. `nearest`
     says which pixel a resize takes for masks and for maps by the nearest pixel: the one at the center of the pixel of
     the result, or as OpenCV at its top left corner. `keys` says what the entries under other keys are, further boxes
     and keypoints too, `polygons` which have the polygons around each object, and `maps` which are maps of values,
@@ -85,7 +87,7 @@ class Targets:
     labels: tuple[Annotated[str, Meta(min_length=1)], ...] = _LABELS
     keypoints: Literal["keep", "drop"] = "keep"
     swap: dict[str, str] | tuple[tuple[int | str, int | str], ...] = field(default_factory=dict)
-    mask_fill: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] = 0
+    mask_fill: _Class = 0
     nearest: Nearest = "center"
     keys: dict[Annotated[str, Meta(min_length=1)], Literal["mask", "image", "boxes", "keypoints", "other"]] = field(
         default_factory=dict
@@ -100,6 +102,7 @@ class Targets:
     angle: Angle | None = None
     heading: bool = False
     holes: Literal["ignore", "hide"] = "ignore"
+    mask_holes: _Class | None = None
     polygons: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
     centers: Literal["keep", "drop"] = "keep"
     swap_keypoints: tuple[tuple[_Place, _Place], ...] | None = None

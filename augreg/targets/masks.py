@@ -41,9 +41,14 @@ def is_pixels(value: Any) -> bool:
 class Mask:
     """One mask while ops run: its bytes, height x width x (channels times bytes per integer)."""
 
-    def __init__(self, value: Any, key: str, fill: int, size: Size, nearest: Nearest = "center") -> None:
-        """Read it; a resize takes the `nearest` pixel. Raises ImageError for what is no mask, or not of this size."""
-        self._given, self._key, self._fill, self._nearest = value, key, fill, nearest
+    def __init__(
+        self, value: Any, key: str, fill: int, size: Size, nearest: Nearest = "center", hole: int | None = None
+    ) -> None:
+        """Read it; a resize takes the `nearest` pixel, and `hole` is what it shows where the image is painted over.
+
+        Raises ImageError for what is no mask, or not of this size.
+        """
+        self._given, self._key, self._fill, self._nearest, self._hole = value, key, fill, nearest, hole
         array = planes_of(value, key, "mask", _MODES)
         if array.shape[:2] != size:
             shape = "x".join(map(str, array.shape[:2]))
@@ -64,17 +69,19 @@ class Mask:
         """Store an array as bytes, as few as its values need."""
         kind = self._dtype
         span = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
-        if not span[0] <= self._fill <= span[1]:
-            raise ImageError(
-                f"{self._key}: the spec's mask_fill is {self._fill}, and a mask of {kind} has {span[0]} to "
-                f"{span[1]}; give the mask in a wider dtype, or another mask_fill"
-            )
+        own = {"mask_fill": self._fill} | ({} if self._hole is None else {"mask_holes": self._hole})
+        for option, number in own.items():
+            if not span[0] <= number <= span[1]:
+                raise ImageError(
+                    f"{self._key}: the spec's {option} is {number}, and a mask of {kind} has {span[0]} to "
+                    f"{span[1]}; give the mask in a wider dtype, or another {option}"
+                )
         self._channels: int = array.shape[2]
         if not self._channels:  # no instances: one plane that keeps the size
             array = np.zeros((*array.shape[:2], 1), np.uint8)
         narrow = np.dtype(np.uint8)
         if kind.itemsize > 1 or kind.kind == "i":
-            low, high = min(int(array.min()), self._fill), max(int(array.max()), self._fill)
+            low, high = min(int(array.min()), *own.values()), max(int(array.max()), *own.values())
             small = (np.dtype(name) for name in ("u1", "u2", "u4"))
             fits = (one for one in small if low >= 0 and high <= np.iinfo(one).max and one.itemsize <= kind.itemsize)
             narrow = next(fits, kind.newbyteorder("="))
@@ -84,9 +91,12 @@ class Mask:
     @property
     def fill(self) -> PixelValues:
         """The fill as one pixel of the byte image."""
-        one = np.array([self._fill], self._narrow).view(np.uint8)
-        values: list[float] = one.astype(np.float64).tolist()
-        return tuple(values) * max(1, self._channels)
+        values: list[float] = self._pixel(self._fill).astype(np.float64).tolist()
+        return tuple(values)
+
+    def _pixel(self, number: int) -> NDArray[np.uint8]:
+        """A number as one pixel of the byte image."""
+        return np.tile(np.array([number], self._narrow).view(np.uint8), max(1, self._channels))
 
     @property
     def _array(self) -> Array:
@@ -104,6 +114,13 @@ class Mask:
             return
         self._flush_resize()
         self._apply(op, engine)
+
+    def hide(self, rows: slice, columns: slice) -> None:
+        """Show the number of holes in these rows and columns, if the spec has one."""
+        if self._hole is not None:
+            self._flush_resize()
+            self._bytes = self._bytes.copy()  # they may be the input's
+            self._bytes[rows, columns] = self._pixel(self._hole)
 
     def _flush_resize(self) -> None:
         if self._deferred is not None:

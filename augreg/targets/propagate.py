@@ -130,6 +130,9 @@ class TargetSet:
             for boxes in self._point_sets:
                 if isinstance(boxes, BoxSet):
                     boxes.hide((op.left, op.top), (op.left + op.width, op.top + op.height))
+            rows, columns = slice(max(op.top, 0), op.top + op.height), slice(max(op.left, 0), op.left + op.width)
+            for mask in self._masks:
+                mask.hide(rows, columns)
         if _moves_nothing(op, before):
             if before != after:
                 raise ImageError(

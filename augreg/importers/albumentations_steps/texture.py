@@ -10,6 +10,7 @@ from augreg.importers.albumentations_steps.arguments import (
     INTERPOLATIONS,
     at_corners,
     fill,
+    mask_fill,
     note_bicubic,
     probability,
 )
@@ -149,7 +150,9 @@ def _coarse_dropout(params: Parameters, walk: Translation) -> Steps:
 
 def _painted(params: Parameters, walk: Translation) -> dict[str, Any]:
     """What erased pixels show."""
-    params.only("fill_mask", None, why="masks are not erased")
+    shown = params.take("fill_mask")
+    if shown is not None and (walk.mask_holes is None or mask_fill(shown) != walk.mask_holes):
+        params.lose(f"fill_mask={shown} is not kept: `targets: {{mask_holes: ..}}` is for all holes of the spec")
     value = params.take("fill", 0)
     modes = {"random": "pixel", "random_uniform": "random"}
     if isinstance(value, str):
