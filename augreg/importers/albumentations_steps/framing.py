@@ -44,7 +44,9 @@ def _resampled(params: Parameters, walk: Translation) -> dict[str, Any]:
         value = 1
     note_bicubic(params, value)
     if value == _AREA and params.name not in _KEEPING_RATIO:
-        params.note("where one side grows and the other shrinks, INTER_AREA interpolates there, and here it is a mean")
+        params.note(
+            "where one side grows and the other shrinks, INTER_AREA interpolates there, and here it is a mean"
+        )
     antialias = {"antialias": False} if _RESIZED[value] not in ("area", "lanczos4", "nearest") else {}
     return {"interpolation": _RESIZED[value], **antialias}
 
