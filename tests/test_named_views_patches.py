@@ -87,6 +87,13 @@ def test_blocks_are_those_of_beit() -> None:
     assert abs(center[0] - center[1]) < 0.04 and center[0] > found.mean() + 0.05
 
 
+def test_a_block_is_smaller_than_the_grid_both_ways() -> None:
+    """So a view with one row of patches has none."""
+    blocks = {"size": [112, 8], "masking": "blocks", "ratio": 0.5, "least": 1}
+    assert not masks(blocks, 20).any()
+    assert masks({**blocks, "size": [56, 8]}, 20).any()
+
+
 def test_masks_are_functions_of_the_key_and_of_the_view() -> None:
     views = {
         "one": {"count": 2, "patches": 16},
