@@ -490,7 +490,8 @@ def _works(process: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("processes", "count"), [("1", 20), ("2", 20), pytest.param("2", 500, marks=pytest.mark.soak)]
+    ("processes", "count"),
+    [pytest.param("1", 20, marks=pytest.mark.soak), ("2", 20), pytest.param("2", 500, marks=pytest.mark.soak)],
 )
 def test_kill_and_again_gives_the_same_bytes(processes: str, count: int, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC.replace("24", "200"))

@@ -22,7 +22,6 @@ from augreg.devices.preparing import by_kernels  # noqa: E402
 
 EXACT = "native" if "native" in Registry.installed().backends else "pillow"
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-ADDRESSES = 1000
 SLOW = {"clahe", "jpeg", "median_blur"}  # they run image by image on the CPU
 SIZE = (13, 16)
 JITTER = {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}}
@@ -167,14 +166,17 @@ def _unlike(found: Any, expected: list[Any]) -> list[int]:
     return [row for row, (one, other) in enumerate(zip(found, expected, strict=True)) if not torch.equal(one, other)]
 
 
+@pytest.mark.parametrize(
+    "sizes", [(1, 7, 92, 200), pytest.param((1, 7, 192, 300, 500), marks=pytest.mark.soak)], ids=sum
+)
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("spec", SPECS, ids=_title)
-def test_each_image_of_a_batch_is_what_it_is_alone(spec: list[Any], device: str) -> None:
-    pipe, images = _pipe(spec), _images(ADDRESSES)
-    order = np.random.default_rng(1).permutation(ADDRESSES)
-    found: list[Any] = [None] * ADDRESSES
+def test_each_image_of_a_batch_is_what_it_is_alone(spec: list[Any], device: str, sizes: tuple[int, ...]) -> None:
+    pipe, images = _pipe(spec), _images(sum(sizes))
+    order = np.random.default_rng(1).permutation(sum(sizes))
+    found: list[Any] = [None] * sum(sizes)
     start = 0
-    for size in (1, 7, 192, 300, 500):
+    for size in sizes:
         rows = order[start : start + size]
         start += size
         batch = _train(pipe, images[rows], rows.tolist(), epoch=3, device=device)

@@ -256,7 +256,8 @@ def test_what_albumentations_2_becomes() -> None:
         data = {"__class_fullname__": name, "keypoint_remapping_method": "mask", **beyond, **arguments}
         found = augreg.from_albumentations({"__version__": "2.0.8", "transform": data})
         ((key, given),) = step.items()
-        assert (found.spec["image"], found.report) == ([{key: {**given, **rest}}], ())
+        said = [line for line in found.report if "bicubic is a little sharper" not in line]
+        assert (found.spec["image"], said) == ([{key: {**given, **rest}}], [])
 
 
 def test_what_albumentations_1_becomes() -> None:
