@@ -176,7 +176,7 @@ def _resize(op: Resize, image: Array, white: float) -> Array:
         return _clipped(_sampled(image, ys, xs, op.interpolation, RESIZE_CUBIC), white)
     kernel = _KERNELS[op.interpolation]
     rows, columns = _weights(height, op.height, kernel), _weights(width, op.width, kernel)
-    return _clipped(np.einsum("yv,xu,vuc->yxc", rows, columns, image), white)
+    return _clipped(np.einsum("yv,xu,vuc->yxc", rows, columns, image, optimize=True), white)
 
 
 def _clipped(image: Array, white: float) -> Array:
@@ -262,7 +262,8 @@ def remapped(op: Remap, height: int, width: int) -> tuple[Array, Array]:
         else:
             noise = _noise("normal", op.key, (height, width, 2))
             noise = noise / max(noise.max(), -noise.min())
-        shift = np.einsum("yv,xu,vuc->cyx", _mirrored(height, sigma), _mirrored(width, sigma), noise) * alpha
+        smooth = _mirrored(height, sigma), _mirrored(width, sigma)
+        shift = np.einsum("yv,xu,vuc->cyx", *smooth, noise, optimize=True) * alpha
         return ys + shift[0], xs + shift[1]
     rows, columns, limit = int(op.numbers[0]), int(op.numbers[1]), op.numbers[2]
     inner = _noise("uniform", op.key, (2, rows - 1, columns - 1)) * 2 - 1

@@ -38,7 +38,7 @@ def _unlike(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize("kind", ["bytes", "floats", "list"])
 @settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(hypothesis.HealthCheck),

@@ -35,6 +35,7 @@ def tables(text: str) -> dict[str, dict[str, list[str]]]:
     return found
 
 
+@pytest.mark.soak
 def test_a_short_run_makes_the_tables_of_the_page() -> None:
     command = [sys.executable, str(DOCS / "examples/expectation.py"), "--images", "10", "--draws", "16"]
     done = subprocess.run([*command, "--epochs", "1"], capture_output=True, text=True, check=False)

@@ -71,7 +71,7 @@ def follows(sample: dict[str, Any], bent: bool) -> int:
 def test_pixels_mask_boxes_and_keypoints_agree(name: str, backend: str) -> None:
     """Within a pixel, over random draws: the marker image."""
     compared = 0
-    for chosen in previews(name):
+    for chosen in previews(name)[:2]:
         spec = {"backend": backend, "targets": markers.SPEC, "image": [{name: {**chosen, "p": 1}}]}
         pipe = Pipeline.from_spec(spec)
         for index in range(2):
