@@ -17,8 +17,7 @@ import augreg
 pytest.importorskip("albumentations")
 
 FLIPS = 2  # the number of a pipeline of three flips
-# pipelines that differ, which their reports say, for 9 and 26 if they have boxes
-ODD_CENTER, ONE_IS_WHITE, MIRRORED, CUT_APART = 14, 23, (25, 26), 9
+LARGER_THAN_THE_PHOTO = 43  # the number of one that crops more than there is
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +50,12 @@ def test_pipelines_that_come_over_whole_have_the_same_statistics(tool: Any) -> N
     imported = importlib.import_module("imported")
     wrong = {}
     for number, pipeline in enumerate(pipelines()):
-        if pipeline["__version__"] == "2.0.8" and imported.count([pipeline], augreg.from_albumentations).whole:
+        if number == LARGER_THAN_THE_PHOTO or pipeline["__version__"] != "2.0.8":
+            continue
+        if imported.count([pipeline], augreg.from_albumentations).whole:
             wrong[number] = tool.differences(pipeline, 100)
-    assert len(wrong) >= 40
-    known = {ODD_CENTER, ONE_IS_WHITE, *MIRRORED, CUT_APART}
-    assert {number for number, lines in wrong.items() if lines} <= known
+    assert len(wrong) >= 50
+    assert {number for number, lines in wrong.items() if lines} == set()
 
 
 def rotated(mode: int) -> dict[str, Any]:
