@@ -15,18 +15,22 @@ from augreg import Pipeline, Registry, ops
 REPLAY = {"__class_fullname__": "ReplayCompose", "save_key": "replay", "p": 1.0}
 
 
-@augreg.transform("GlassBlur", kind="color", p=0.5)
-class Fog:
-    """Stands for the step of the plugin."""
-
-    alpha_coef: float = 0.08
+class StandIn:
+    """Stands for a step of the plugin."""
 
     def sample(self, rng: Any, scene: Any) -> Any:
         return ()
 
 
+@augreg.transform("GlassBlur", kind="color", p=0.5)
+class GlassBlur(StandIn):
+    """Stands for the step of the plugin."""
+
+    alpha_coef: float = 0.08
+
+
 @augreg.transform("Rotate", kind="geometry", p=0.5)
-class Turn:
+class Turn(StandIn):
     """Stands for the step of the plugin; it refuses a limit of 7."""
 
     limit: tuple[float, float] = (-90.0, 90.0)
@@ -36,13 +40,11 @@ class Turn:
         if self.limit[0] == 7:
             raise ValueError("limit: 7 is refused")
 
-    def sample(self, rng: Any, scene: Any) -> Any:
-        return ()
 
-
-def registry() -> Registry:
+def registry(*more: type) -> Registry:
+    """What is installed, with stand-ins for steps of the plugin where it is not."""
     added = Registry.installed()
-    for cls in (Fog, Turn):
+    for cls in (GlassBlur, Turn, *more):
         name = f"albumentations/{cls.__augreg__.name}"  # type: ignore[attr-defined]
         added = added if name in added else added.add(cls, name)
     return added
@@ -59,8 +61,8 @@ def node(name: str, **arguments: Any) -> dict[str, Any]:
 def test_what_has_no_native_form_is_a_step_of_the_plugin() -> None:
     pipeline = compose(node("HorizontalFlip"), node("GlassBlur", alpha_coef=0.2, p=0.3), node("TextImage"))
     found = augreg.from_albumentations(pipeline, registry=registry())
-    fog = {"albumentations/GlassBlur": {"alpha_coef": 0.2, "p": 0.3}}
-    assert found.spec["image"] == [{"horizontal_flip": {"p": 1.0}}, fog]
+    blur = {"albumentations/GlassBlur": {"alpha_coef": 0.2, "p": 0.3}}
+    assert found.spec["image"] == [{"horizontal_flip": {"p": 1.0}}, blur]
     became, left = found.report
     assert became.startswith("transforms[1] GlassBlur: became albumentations/GlassBlur, a step of the plugin")
     assert left.startswith("transforms[2] TextImage: left out: augreg has no equivalent transform")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import math
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import Any
 import images
 import numpy as np
 import pytest
+from one_step import drawn, each_backend, train
 from PIL import Image
 
 import augreg
@@ -19,19 +19,6 @@ from augreg.backends import displacement
 from augreg.ops import Move, Paint, Scene
 from augreg.rng import address_of
 from augreg.transforms.fitting import SafeCrop
-
-BACKENDS = ("pillow", *(["opencv"] if importlib.util.find_spec("cv2") else []))
-each_backend = pytest.mark.parametrize("name", BACKENDS)
-
-
-def train(step: Any, image: np.ndarray, index: int = 0, **options: Any) -> np.ndarray:
-    return Pipeline.from_spec({"image": [step], "seed": 4, **options}).train(image, index)
-
-
-def drawn(step: Any, size: tuple[int, int], count: int) -> list[tuple]:
-    """The ops that a step draws for `count` images."""
-    pipe = Pipeline.from_spec({"image": [step], "seed": 4})
-    return [pipe.train.plan(size, index=index).entries[0].ops for index in range(count)]
 
 
 def flat(value: int, channels: int = 3) -> np.ndarray:

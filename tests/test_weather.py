@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from pathlib import Path
-from typing import Any
 
 import albumentations_weather_golden as golden
 import numpy as np
 import pytest
+from one_step import drawn, each_backend, train
 
 from augreg import Pipeline, SpecError, ops
 from augreg.backends import backend
@@ -17,17 +16,6 @@ from augreg.backends.grain import thresholds
 from augreg.backends.regions import covered, polygon_mask
 
 THEIRS = np.load(Path(__file__).parent / "data" / "albumentations_weather.npz")
-BACKENDS = ("pillow", *(["opencv"] if importlib.util.find_spec("cv2") else []))
-each_backend = pytest.mark.parametrize("name", BACKENDS)
-
-
-def train(step: Any, image: np.ndarray, index: int = 0, **options: Any) -> np.ndarray:
-    return Pipeline.from_spec({"image": [step], "seed": 4, **options}).train(image, index)
-
-
-def drawn(step: Any, size: tuple[int, int], count: int) -> list[tuple]:
-    pipe = Pipeline.from_spec({"image": [step], "seed": 4})
-    return [pipe.train.plan(size, index=index).entries[0].ops for index in range(count)]
 
 
 def run(op: ops.Op, image: np.ndarray, name: str = "pillow") -> np.ndarray:
