@@ -224,11 +224,9 @@ def target_set(followers: Sequence[Followers], targets: Targets) -> TargetSet:
         points += [*one.further.values(), *one.outlines.values()]
     return TargetSet(
         [mask for one in followers for group in one.masks.values() for mask in group],
-        None,
-        None,
-        bool(targets.swap or targets.swap_keypoints),
         [each for one in followers for group in one.maps.values() for each in group],
         points,
+        bool(targets.swap or targets.swap_keypoints),
     )
 
 

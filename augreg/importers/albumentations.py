@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from augreg.errors import SpecError
 from augreg.importers.albumentations_gaps import step_of_the_plugin
-from augreg.importers.albumentations_reading import Node, read
-from augreg.importers.albumentations_remarks import CLIPPING, leaves, noting_clips, remarks_on_boxes, remarks_on_fills
+from augreg.importers.albumentations_reading import Node, leaves, read
+from augreg.importers.albumentations_remarks import CLIPPING, noting_clips, remarks_on_boxes, remarks_on_fills
 from augreg.importers.albumentations_renamed import SHOWING_FILL
 from augreg.importers.albumentations_steps import STEP_TRANSLATORS, UNSUPPORTED
 from augreg.importers.albumentations_steps.arguments import mask_fill
@@ -85,16 +85,9 @@ def from_albumentations(
 
 def _mask_fill(node: Node) -> int:
     """What masks show in most of the steps that show a fill."""
-    counts = Counter(_mask_fills(node))
+    shown = [leaf.values for leaf in leaves(node) if "fill_mask" in leaf.values and leaf.name in SHOWING_FILL]
+    counts = Counter(mask_fill(values["fill_mask"]) or 0 for values in shown if not values.get("border_mode"))
     return max(counts, key=lambda value: (counts[value], value == 0), default=0)
-
-
-def _mask_fills(node: Node) -> Iterator[int]:
-    """What masks show, in each of the steps that show a fill."""
-    if "fill_mask" in node.values and node.name in SHOWING_FILL and not node.values.get("border_mode"):
-        yield mask_fill(node.values["fill_mask"]) or 0
-    for child in node.values.get("transforms") or ():
-        yield from _mask_fills(child)
 
 
 def _mask_holes(node: Node) -> int | None:

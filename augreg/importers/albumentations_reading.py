@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import yaml
 
 from augreg.importers.albumentations_renamed import renamed
 
-__all__ = ["Node", "read"]
+__all__ = ["Node", "leaves", "read"]
 
 
 class Node(NamedTuple):
@@ -25,6 +25,16 @@ class Node(NamedTuple):
     values: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     problem: str = ""
+
+
+def leaves(node: Node) -> Iterator[Node]:
+    """The transforms of a pipeline that are no containers, in their order."""
+    children = node.values.get("transforms")
+    if isinstance(children, list | tuple):
+        for child in children:
+            yield from leaves(child)
+    else:
+        yield node
 
 
 def read(pipeline: Any, nonserializable: Mapping[str, Any]) -> Node:

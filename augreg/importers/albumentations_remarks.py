@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from augreg.importers.albumentations_reading import Node
+from augreg.importers.albumentations_reading import Node, leaves
 from augreg.importers.translation import Parameters, Steps, Translation, Translator
 
-__all__ = ["CLIPPING", "leaves", "note_hidden_rows", "noting_clips", "remarks_on_boxes", "remarks_on_fills"]
+__all__ = ["CLIPPING", "note_hidden_rows", "noting_clips", "remarks_on_boxes", "remarks_on_fills"]
 
 CLIPPING: Final = ("Defocus", "Downscale", "GaussNoise", "GaussianBlur", "MedianBlur", "MotionBlur")
 """Transforms that clip images of floats to 0..1, also where Normalize has made other numbers of them."""
@@ -87,13 +87,3 @@ def remarks_on_fills(node: Node) -> Iterator[str]:
                     f"{leaf.name} has {key}={value}: fills are on the scale of bytes here, so that 255 is white in "
                     "images of floats too, and on that of the image in albumentations"
                 )
-
-
-def leaves(node: Node) -> Iterator[Node]:
-    """The transforms of a pipeline that are no containers, in their order."""
-    children = node.values.get("transforms")
-    if isinstance(children, list | tuple):
-        for child in children:
-            yield from leaves(child)
-    else:
-        yield node

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from augreg.errors import ImageError
 from augreg.execution.plan import Plan
 from augreg.execution.run import step_of
-from augreg.ops import FunctionCall, Op, Remap, projective
+from augreg.ops import FunctionCall, Op, Remap
 
 __all__ = ["Overlap", "Polygon", "corners", "homography", "outline", "overlap"]
 
@@ -53,9 +53,9 @@ class _Leg(NamedTuple):
 def _legs(plan: Plan) -> Iterator[_Leg]:
     size: Size = plan.scene.size
     for op in plan.ops:
-        after = op.size_after(*size)
-        if after != size or op.point_map(*size) != projective.IDENTITY:
+        if op.moves_pixels(*size):
             yield _Leg(op, size)
+        after = op.size_after(*size)
         if after is None:
             break
         size = after

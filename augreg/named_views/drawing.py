@@ -14,7 +14,7 @@ from augreg.execution.run import RunSettings, Start, step_of
 from augreg.execution.sampling import Drawn, Entry, draw, expect
 from augreg.named_views.declared import NamedView
 from augreg.named_views.patches import PatchMask, draw_mask
-from augreg.ops import Op, Scene, projective
+from augreg.ops import Op, Scene
 from augreg.rng import Address
 from augreg.steps.step import Step
 
@@ -99,19 +99,12 @@ def size_of(drawn: Drawn) -> tuple[int, int] | None:
     return drawn.scene.size
 
 
-def _moves_pixels(op: Op, size: tuple[int, int]) -> bool:
-    """Whether an op moves the pixels of an image of this size, or changes the size."""
-    if op.keeps_scene:
-        return False
-    return op.size_after(*size) != size or op.point_map(*size) != projective.IDENTITY
-
-
 def _moves(drawn: Drawn, scene: Scene, why: str) -> tuple[list[Any], Scene]:
     """The ops of a draw that move pixels, and the scene after them. Raises ImageError for what cannot stand alone."""
     moves: list[Any] = []
     before, changed = scene, None
     for op in drawn.ops:
-        if _moves_pixels(op, before.size):
+        if op.moves_pixels(*before.size):
             step = step_of(drawn.entries, op)
             if not op.keeps_kind or hasattr(op, "branches"):
                 raise ImageError(f"{why}, and {step} there changes more than where pixels are: leave it out of one")

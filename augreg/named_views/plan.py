@@ -64,8 +64,7 @@ class ViewsPlan(msgspec.Struct, frozen=True):
         given = read_images(image, settings)
         found = {name: plan.run(given) for name, plan in self.plans.items()}
         return NamedViews(
-            (name, with_mask(view, self.masks.get(name), settings) if self.masks else view)
-            for name, view in found.items()
+            (name, with_mask(view, self.masks.get(name)) if self.masks else view) for name, view in found.items()
         )
 
     def homography(self, first: str, second: str = IMAGE) -> NDArray[np.float64]:

@@ -105,7 +105,7 @@ def run_view(given: Any, view: NamedView, draws: ViewDraws, begun: _Begun | None
         found = found[0]
     if not draws.has_patches:
         return found
-    return with_mask(found, draws.mask(view, sizes[0]), draws.settings)
+    return with_mask(found, draws.mask(view, sizes[0]))
 
 
 def _run_own(begun: _Begun, view: NamedView, draws: ViewDraws) -> tuple[Any, tuple[int, int] | None]:
@@ -122,7 +122,7 @@ def _run_own(begun: _Begun, view: NamedView, draws: ViewDraws) -> tuple[Any, tup
     return to_output(array, after.normalized, image, settings), size_of(drawn)
 
 
-def with_mask(view: Any, mask: PatchMask | None, settings: RunSettings) -> Any:
+def with_mask(view: Any, mask: PatchMask | None) -> Any:
     """A view as a sample, with its patch mask if it has one: an array, or a tensor if its image is one."""
     sample = dict(view) if isinstance(view, Mapping) else {"image": view}
     if mask is not None:

@@ -75,6 +75,11 @@ class Op(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         """
         return projective.IDENTITY if self.size_after(height, width) == (height, width) else None
 
+    def moves_pixels(self, height: int, width: int) -> bool:
+        """Whether it moves pixels of an image of this size, or changes the size; also where that is not known."""
+        size = height, width
+        return self.size_after(*size) != size or self.point_map(*size) != projective.IDENTITY
+
     def for_frame(self, frame: int) -> Op:
         """This op for one of the images that share a draw: noise differs between them, all else is equal."""
         return self

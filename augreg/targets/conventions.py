@@ -65,20 +65,19 @@ class Targets:
     where less than the fraction `min_visible` of its area stays in the image; where `holes` hide it, what is painted
     over counts as not visible. With `centers` drop, it is also dropped where its center leaves the image. A box of
     the result is also dropped below `min_area`, `min_width` or `min_height` in pixels. Its entries under the keys in
-    `labels`, and its masks under the keys in `instances`,
-    are dropped with it, and it is dropped where such a mask has left the image. `boxes_from` names the instance masks
-    that boxes are drawn around at the end. `keypoints` says whether points that leave the image are kept or dropped.
-    `swap` pairs names, or numbers of classes, that are exchanged in a mirrored image. `classes` names the classes in
-    the order of their numbers, so that `swap` exchanges these too: in masks, in labels that are integers, and in the
-    channels of predictions on views. `swap_keypoints` pairs the numbers of keypoints, where those of `swap` are
-    others. `keypoint_labels` are the keys with one entry per keypoint. With `clip` a sample is a clip: every key has
-    an entry for each of its frames. `mask_fill` is the value of a mask where the image shows only fill, and
-    `mask_holes` where erasing paints over the image, if masks are to be erased too. `nearest`
-    says which pixel a resize takes for masks and for maps by the nearest pixel: the one at the center of the pixel of
-    the result, or as OpenCV at its top left corner. `keys` says what the entries under other keys are, further boxes
-    and keypoints too, `polygons` which have the polygons around each object, and `maps` which are maps of values,
-    such as depth, and how these move. `ids` names the masks and labels whose numbers are ids of instances, which stay
-    apart where images are mixed.
+    `labels`, and its masks under the keys in `instances`, are dropped with it, and it is dropped where such a mask
+    has left the image. `boxes_from` names the instance masks that boxes are drawn around at the end. `keypoints` says
+    whether points that leave the image are kept or dropped. `swap` pairs names, or numbers of classes, that are
+    exchanged in a mirrored image. `classes` names the classes in the order of their numbers, so that `swap` exchanges
+    these too: in masks, in labels that are integers, and in the channels of predictions on views. `swap_keypoints`
+    pairs the numbers of keypoints, where those of `swap` are others. `keypoint_labels` are the keys with one entry
+    per keypoint. With `clip` a sample is a clip: every key has an entry for each of its frames. `mask_fill` is the
+    value of a mask where the image shows only fill, and `mask_holes` where erasing paints over the image, if masks
+    are to be erased too. `nearest` says which pixel a resize takes for masks and for maps by the nearest pixel: the
+    one at the center of the pixel of the result, or as OpenCV at its top left corner. `keys` says what the entries
+    under other keys are, further boxes and keypoints too, `polygons` which have the polygons around each object, and
+    `maps` which are maps of values, such as depth, and how these move. `ids` names the masks and labels whose numbers
+    are ids of instances, which stay apart where images are mixed.
     """
 
     boxes: BoxFormat | None = None

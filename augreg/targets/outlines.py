@@ -17,7 +17,7 @@ from augreg.backends.tiles import Tile
 from augreg.errors import ImageError
 from augreg.targets import rows
 from augreg.targets.conventions import NEAR, Targets
-from augreg.targets.polygons import bridged, clipped, in_tiles, measured, split, total_area, within
+from augreg.targets.polygons import bridged, clipped, in_cells, in_tiles, measured, split, total_area
 
 __all__ = ["Outlines"]
 
@@ -106,8 +106,7 @@ class Outlines:
         found._polygons, found._forms, found._owners = [], [], []
         for polygon, form, owner in zip(self._polygons, self._forms, self._owners, strict=True):
             moved = forward(polygon)
-            pieces = [within(moved, cell[:2], cell[2:]) for cell in cells]
-            pieces = [piece for piece in pieces if len(piece) and np.ptp(piece, axis=0).min() > NEAR]
+            pieces = in_cells(moved, cells)
             if len(pieces) > 1 and total_area(pieces) >= total_area([moved]) * (1.0 - 1e-9):
                 pieces = [moved]
             elif len(pieces) > 1 and not self._several[owner]:

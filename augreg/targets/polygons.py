@@ -8,8 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.backends.tiles import Tile
+from augreg.targets.conventions import NEAR
 
-__all__ = ["bridged", "clipped", "edge_points", "in_tiles", "measured", "split", "total_area", "within", "without"]
+__all__ = [
+    "bridged",
+    "clipped",
+    "edge_points",
+    "in_cells",
+    "in_tiles",
+    "measured",
+    "split",
+    "total_area",
+    "within",
+    "without",
+]
 
 Points = NDArray[np.float64]
 Size = tuple[int, int]
@@ -68,6 +80,12 @@ def within(polygon: Points, low: Points, high: Points) -> Points:
             polygon, count = _cut(polygon, count, axis, border, sign)
     found: Points = np.clip(polygon, low, high)
     return found
+
+
+def in_cells(polygon: Points, cells: Points) -> list[Points]:
+    """The parts of a polygon in rectangles, n x 4: x1, y1, x2, y2, without slivers."""
+    parts = (within(polygon, cell[:2], cell[2:]) for cell in cells)
+    return [part for part in parts if len(part) and np.ptp(part, axis=0).min() > NEAR]
 
 
 def in_tiles(polygon: Points, cut: Sequence[Tile]) -> list[Points]:

@@ -90,16 +90,14 @@ class TargetSet:
     def __init__(
         self,
         masks: Iterable[Mask],
-        boxes: BoxSet | None,
-        keypoints: Keypoints | None,
+        maps: Iterable[ValueMap],
+        points: Iterable[BoxSet | Keypoints | Outlines],
         swap: bool,
-        maps: Iterable[ValueMap] = (),
-        more: Iterable[BoxSet | Keypoints | Outlines] = (),
     ) -> None:
         self._masks = tuple(masks)
         self._maps = tuple(maps)
         vectors = any(one.vectors for one in self._maps)
-        self._point_sets = tuple(points for points in (boxes, keypoints, *more) if points is not None)
+        self._point_sets = tuple(points)
         self._swap = swap
         self.size: Size = (0, 0)
         """The size of the image after the last op, set by the runner."""
@@ -107,7 +105,7 @@ class TargetSet:
         """Whether the ops so far mirror the image; not tracked if the spec swaps no names."""
         present = {"masks": bool(self._masks)}
         for kind, cls in _POINT_SETS.items():
-            present[kind] = any(isinstance(points, cls) for points in self._point_sets)
+            present[kind] = any(isinstance(one, cls) for one in self._point_sets)
         present |= {"maps of values": bool(self._maps), "vectors": vectors}
         self._kinds = [kind for kind, is_present in present.items() if is_present]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.targets.conventions import NEAR
-from augreg.targets.polygons import total_area, within
+from augreg.targets.polygons import in_cells, total_area
 
 __all__ = ["seen_edges", "seen_polygons"]
 
@@ -38,8 +38,7 @@ def seen_polygons(polygons: Sequence[Points], cells: Points) -> tuple[list[Point
     """The points around what is seen of each polygon in these cells, and its fraction of the area."""
     found, parts = [], np.zeros(len(polygons))
     for number, polygon in enumerate(polygons):
-        pieces = [within(polygon, cell[:2], cell[2:]) for cell in cells]
-        pieces = [piece for piece in pieces if len(piece) and (np.ptp(piece, axis=0) > NEAR).all()]
+        pieces = in_cells(polygon, cells)
         parts[number] = min(total_area(pieces) / total_area([polygon]), 1.0)
         found.append(polygon if parts[number] >= 1.0 - 1e-9 or not pieces else np.concatenate(pieces))
     return found, parts

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augreg.errors import ImageError
-from augreg.ops.projective import IDENTITY
 from augreg.pipeline import Pipeline
 from augreg.testing import markers
 from augreg.testing.running import Array, accepted_image
@@ -91,7 +90,7 @@ def _effect_of(pipeline: Pipeline, key: int, kind: tuple[int, str]) -> _Effect:
     size = least = 1.0
     for op in plan.ops:
         forward = op.point_map(*scene.size)
-        moves += forward != IDENTITY or op.size_after(*scene.size) != scene.size
+        moves += op.moves_pixels(*scene.size)
         bends |= forward is None
         if forward is not None:  # with its horizon in the image, some points have no position
             corners = [(x, y) for x in (0, scene.width) for y in (0, scene.height)]
