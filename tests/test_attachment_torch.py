@@ -1,4 +1,4 @@
-"""Attached regularizers in torch's machinery: copies, pickles, ranks, compilers, export, checkpointing, autocast."""
+"""Attached regularizers in torch's machinery: copies, pickles, compilers, export, checkpointing, autocast."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import pytest
 import torch
 from models import AlexNet, ResNet
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
@@ -113,33 +112,6 @@ def test_another_process_loads_the_model_and_its_hooks_do_not_clash_with_new_one
     tests = str(Path(__file__).parent)
     done = subprocess.run(code, capture_output=True, text=True, check=True, env={"PYTHONPATH": tests})
     assert done.stdout.split("\n") == ["True", "1 2", "True", ""]
-
-
-def train_on_a_rank(rank: int, folder: str, per: str) -> None:
-    """The process of one rank of a distributed run: each has the same seed, model and images."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    rules = [*RULES[:3], {"stochastic_depth": {"at": "layer*.*", "survival": 0.5, "skip": True, "mode": per}}]
-    model, _ = regular(rules)
-    parallel = DistributedDataParallel(model)
-    outputs = []
-    for _ in range(4):  # ranks skip different branches, and the reducer must not wait for them
-        output = parallel(torch.ones(4, 3, 8, 8))
-        output.square().sum().backward()
-        outputs.append(output.detach())
-    gradients = [p.grad for p in model.parameters()]
-    torch.save({"outputs": torch.stack(outputs), "gradients": gradients}, f"{folder}/{rank}.pt")
-    torch.distributed.barrier()  # gloo aborts now and then where a rank leaves before the other, or holds its group
-    del parallel
-    torch.distributed.destroy_process_group()
-
-
-def test_ranks_draw_different_masks_and_agree_on_gradients(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(train_on_a_rank, (str(tmp_path), "batch"), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    assert not torch.equal(first["outputs"], second["outputs"])
-    for a, b in zip(first["gradients"], second["gradients"], strict=True):
-        assert a is not None and torch.equal(a, b)
 
 
 def compiled(model: nn.Module, backend: str) -> Any:
