@@ -253,7 +253,7 @@ def initial_weights_are_those_of_the_whole_model(found: dict[Any, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two ranks wrote down what they found. They are forks of one new process: to import torch takes longest."""
+    """Where two ranks wrote down what they found. They are forks of one process: to import torch takes longest."""
     where = tmp_path_factory.mktemp("ranks")
     done = subprocess.run([sys.executable, __file__, where], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
