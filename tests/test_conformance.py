@@ -204,31 +204,30 @@ BAD = GOOD.replace("ops.point_function(", "random.random() and ops.point_functio
 TESTS = """
 from augreg.testing import parametrize
 
-@parametrize("pale"{more})
+@parametrize("{name}"{more})
 def test_conformance(check):
     check()
 """
 
 
 def test_parametrizer_makes_one_test_for_each_object_and_check(install, python, tmp_path) -> None:
-    install("augreg-pale", {"pale": "pale"}, pale=BAD)
-    (tmp_path / "test_pale.py").write_text(TESTS.format(more=""))
-    run = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "-rA", str(tmp_path / "test_pale.py"))
-    done = python(*run)
-    assert "test_conformance[pale/pale:global_generators]" in done.stdout
-    assert done.stdout.count("FAILED") >= 1
-    assert f"{len(image_transforms.CHECKS)} passed" in done.stdout  # all but one, and `loads`
-
-    reason = {"pale/pale:global_generators": "a known fault"}
-    (tmp_path / "test_pale.py").write_text(TESTS.format(more=f", expected_failures={reason!r}"))
-    done = python(*run)
-    assert done.returncode == 0, done.stdout
-    assert "1 xfailed" in done.stdout
-
-    (tmp_path / "pale.py").write_text(GOOD)  # mended: the entry must go
-    assert "XPASS(strict)" in python(*run).stdout
-    (tmp_path / "test_pale.py").write_text(TESTS.format(more=", expected_failures={'pale/pale:nonsense': 'x'}"))
-    assert "no check is named 'pale/pale:nonsense'" in python(*run).stdout
+    """A plugin with a fault, one whose fault is expected, one whose expected fault is mended, and a wrong entry."""
+    expected = ", expected_failures={'%s': 'a known fault'}"
+    kinds = {"pale": "", "known": "known/pale:global_generators", "mended": "mended/pale:global_generators"}
+    for name, reason in kinds.items():
+        install(f"augreg-{name}", {name: name}, **{name: GOOD if name == "mended" else BAD})
+        more = expected % reason if reason else ""
+        (tmp_path / f"test_{name}.py").write_text(TESTS.format(name=name, more=more))
+    wrong = TESTS.format(name="pale", more=expected % "pale/pale:nonsense")
+    (tmp_path / "test_wrong.py").write_text(wrong)
+    options = ("-q", "-p", "no:cacheprovider", "-c", "/dev/null", "-rAX", "--continue-on-collection-errors")
+    done = python("-m", "pytest", *options, str(tmp_path))
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert "no check is named 'pale/pale:nonsense'" in done.stdout
+    assert ["test_conformance[pale/pale:global_generators]" in line for line in failed] == [False, True]
+    assert "test_conformance[mended/pale:global_generators]" in failed[0] and "XPASS(strict)" in done.stdout
+    passed = len(image_transforms.CHECKS)  # of each, all but one, and `loads`
+    assert f"2 failed, {3 * passed} passed, 1 xfailed, 1 error" in done.stdout
 
 
 def test_command(install, python) -> None:

@@ -75,19 +75,19 @@ def test_the_example_plugin_is_in_lists_schema_and_gallery(
     listed = run("-m", "augreg", "list").stdout
     for name in ("example/snow", "example/vignette", "example/scale_noise", "albumentations/RandomRain"):
         assert any(line.startswith(f"{name} ") for line in listed.splitlines()), name
-    (tmp_path / "spec.yaml").write_text("- example/snow: 5\n- albumentations/Blur: {p: 1.0}\n")
-    assert run("-m", "augreg", "explain", "example/winter").returncode == 0
-    assert "did you mean 'example/winter'?" in run("-m", "augreg", "validate", "example/winters").stderr
+    (tmp_path / "spec.yaml").write_text("- example/snow: 5\n")
     image = run(
         "-c",
         "import augreg, numpy as np; pipe = augreg.Pipeline.from_spec('spec.yaml')\n"
         "print((pipe.train(np.zeros((20, 20, 3), np.uint8), index=1) > 0).sum() > 20)",
     )
     assert (image.stdout, image.stderr) == ("True\n", "")
+    monkeypatch.setenv("AUGREG_PLUGINS", "example")  # a hundred cards of albumentations take long
+    assert run("-m", "augreg", "explain", "example/winter").returncode == 0
+    assert "did you mean 'example/winter'?" in run("-m", "augreg", "validate", "example/winters").stderr
 
     # the gallery shows it, and says so of one that is gone
     photo = ROOT / "gallery" / "photos" / "coffee.jpg"
-    monkeypatch.setenv("AUGREG_PLUGINS", "example")  # a hundred cards of albumentations take long
     program = (ROOT / "tests" / "plugin_gallery.py").read_text()
     made = run("-c", program, "--size", "32", "--images", str(photo), "--spec", "example/winter")
     assert made.returncode == 0, made.stderr
@@ -114,7 +114,8 @@ def test_a_spec_that_names_an_uninstalled_plugin_is_refused(site: Path, tmp_path
 
 
 # The whole kit on a hundred transforms takes half a minute; these are the checks that none of them may fail.
-NEVER = "same_key or targets_follow"
+# Of what moves targets by fields, one takes three seconds and its neighbors a tenth.
+NEVER = "(same_key or targets_follow) and not PiecewiseAffine"
 PARTS = [
     ["-k", f"not test_conformance or {NEVER}"],
     pytest.param(["tests/test_conformance.py"], marks=pytest.mark.soak),
