@@ -27,6 +27,13 @@ BATCH = [name for name, cls in Registry.installed().section("batch").items() if 
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_transforms_pass(name: str) -> None:
+    """With the last preview; test_targets.py has the first two, and test_properties.py draws arguments."""
+    check_transform(IMAGE[name], IMAGE[name].__augreg__.preview[-1:] or None)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", OURS)
+def test_our_transforms_pass_with_every_preview(name: str) -> None:
     check_transform(IMAGE[name])
 
 
