@@ -70,7 +70,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["lisst"], ["show"], ["validate"], ["explain", "imagenet", "--size", "8"], ["list", "--json", "--markdown"],
+    [["lisst"], ["show"], ["validate"], ["explain", "imagenet", "--size", "8"], ["list", "--json", "--markdown"],
      ["explain", "imagenet", "--index", "7"], ["explain", "imagenet", "--size", "0", "8"],
      ["explain", "imagenet", "--size", "8", "8", "--index", "-1"],
      ["explain", "imagenet", "--size", "8", "8", "--epoch", "-1"]],
@@ -81,6 +81,15 @@ def test_wrong_call(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None
         main(argv)
     assert done.value.code == 2
     assert "usage: augreg" in capsys.readouterr().err
+
+
+def test_no_arguments_print_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    bare = capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert (bare.out, bare.err) == (capsys.readouterr().out, "")
+    assert "new-plugin" in bare.out
 
 
 def test_list_has_a_line_for_every_transform(capsys: pytest.CaptureFixture[str]) -> None:
