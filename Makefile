@@ -42,7 +42,7 @@ versions: $(LOWEST_STAMP)
 # Without the stamp, the next run tries again.
 $(LOWEST_STAMP): pyproject.toml constraints-lowest.txt
 	$(LOWEST) -m venv .venv-versions
-	$(LOWEST_PIP) --editable '.[fast,testing,plots]' 'pyparsing<3.3' sybil jsonschema pytest-xdist scikit-learn mypy hatchling webdataset datasets
+	$(LOWEST_PIP) --editable '.[fast,testing,plots]' 'pyparsing<3.3' sybil jsonschema pytest-xdist scikit-learn mypy hatchling hatch-fancy-pypi-readme webdataset datasets
 ifdef NO_TORCH
 	touch $@
 else
@@ -72,8 +72,12 @@ types: $(VENV)/dev.stamp
 
 # Update the parts of the docs that are generated from the registry, or that show files.
 docs: $(VENV)/gallery.stamp
-	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
+	$(BIN)/python tools/reference.py
 	$(BIN)/python docs/include.py
+
+# Draw the pictures of the transforms in the docs again, and write their pages.
+pictures: $(VENV)/dev.stamp
+	AUGREG_PLUGINS=augreg $(BIN)/python tools/reference.py --pictures
 
 # Draw the gallery's pictures of regularizers again, for pages that are made without torch.
 ready-made: $(VENV)/dev.stamp

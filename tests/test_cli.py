@@ -19,7 +19,6 @@ from augreg.registry.registry import Registry
 from augreg.spec.options import SECTIONS
 from augreg.steps import describe, describe as reference
 
-DOCS = Path(__file__).parent.parent / "docs"
 REGISTRY = Registry.installed()
 BY_SECTION = sorted(REGISTRY, key=lambda name: SECTIONS.index(REGISTRY[name].__augreg__.sections[0]))
 OTHERS = [name for name in BY_SECTION if REGISTRY[name].__augreg__.sections[0] != "image"]
@@ -306,13 +305,6 @@ def test_terminal_that_knows_only_ascii() -> None:
         env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True,
     )  # fmt: skip
     assert done.stderr == b""
-
-
-def test_reference_is_fresh() -> None:
-    ours = {name: REGISTRY[name] for name in REGISTRY if "/" not in name}
-    assert (DOCS / "transforms.md").read_text(encoding="utf-8") == describe.markdown(ours), (
-        "docs/transforms.md is stale; refresh it: augreg list --markdown --built-in > docs/transforms.md"
-    )
 
 
 def test_reference_has_every_transform_and_argument() -> None:
