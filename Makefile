@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Some machines forbid Python to keep bytecode: each of the many processes of the tests would compile all files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gallery native test soak lint types docs ready-made bench check versions clients clean
+.PHONY: gallery native test soak lint types docs pictures site ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with the fast backend.
 gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
@@ -79,6 +79,15 @@ docs: $(VENV)/gallery.stamp
 pictures: $(VENV)/dev.stamp
 	AUGREG_PLUGINS=augreg $(BIN)/python tools/reference.py --pictures
 
+# The documents as a site, in site/index.html: static, with a search, without requests to other servers. Any warning fails.
+site: $(VENV)/site.stamp
+	$(BIN)/python -m sphinx -E -W --keep-going --quiet -b html -d site/.doctrees docs site
+	@echo "site/index.html"
+
+$(VENV)/site.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[site]'
+	touch $@
+
 # Draw the gallery's pictures of regularizers again, for pages that are made without torch.
 ready-made: $(VENV)/dev.stamp
 	$(BIN)/python tools/ready_made.py
@@ -124,4 +133,4 @@ $(VENV)/dev.stamp: $(VENV)/gallery.stamp | $(VENV)/native.stamp
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* gallery.html plugins/augreg-native/build
+	rm -rf .venv .venv-* gallery.html site plugins/augreg-native/build

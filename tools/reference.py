@@ -66,9 +66,7 @@ def _tiles(card: Card, original: Tile) -> list[Tile]:
     if card.section in ("model", "loss"):  # not of a photo; what comes before is among the strengths
         before = []
     most = _TILES - len(before)
-    if len(after) > most:  # the first, the last, and some between
-        after = [after[round(place * (len(after) - 1) / (most - 1))] for place in range(most)]
-    return before + after
+    return before + (after if len(after) <= most else after[: most - 1] + after[-1:])  # the middle may change nothing
 
 
 def _caption(shown: Tile) -> str:
@@ -86,7 +84,7 @@ def _side_by_side(tiles: list[Tile]) -> Image.Image:
         image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
         images.append(image)
     width = sum(image.width for image in images) + _GAP * (len(images) - 1)
-    strip = Image.new("RGB", (width, max(image.height for image in images)), "white")
+    strip = Image.new("RGBA", (width, max(image.height for image in images)))  # transparent between the images
     left = 0
     for image in images:
         strip.paste(image, (left, 0))
