@@ -1,4 +1,4 @@
-"""The site: every page is in its menu, the reference of the API is whole, and docs/conf.py converts text as it should.
+"""The site: all pages are in its menu, the reference of the API is whole, and docs/conf.py converts text rightly.
 
 `make site` builds it; without Sphinx, these tests look at what it is made from.
 """
