@@ -40,6 +40,7 @@ html_static_path = ["site"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
+html_show_search_summary = False  # it would load the pages that were found, which browsers refuse for files
 html_theme_options = {
     "source_repository": URL,
     "source_branch": "main",
