@@ -51,7 +51,7 @@ def test_an_unknown_option_without_a_command(
         (["lisst"], "augreg", "did you mean 'list'?"),
         (["--verison"], "augreg", "unrecognized arguments: --verison; did you mean '--version'?"),
         (["list", "--jsn"], "augreg list", "unrecognized arguments: --jsn; did you mean '--json'?"),
-        (["apply", "imagenet", "a", "b", "--fromat=png"], "augreg apply", "did you mean '--format'?"),
+        (["apply", "imagenet", "a", "b", "--fromat=of/the/old/copies"], "augreg apply", "did you mean '--format'?"),
         (["apply", "imagenet", "a", "b", "--format", "jpgg"], "augreg apply", "did you mean 'jpg'?"),
         (["doctor", "lodaer", "a:b"], "augreg doctor", "did you mean 'loader'?"),
         (["recipe", "run", "a:b", "--epcohs", "3"], "augreg recipe run", "did you mean '--epochs'?"),

@@ -141,13 +141,17 @@ def made_of_one_kind(folder: Path) -> list[Path]:
 def test_plugins_of_one_kind_have_its_steps_alone_and_pass_their_tests(checks: str, tmp_path: Path, python) -> None:
     tests = made_of_one_kind(tmp_path)
     assert len(tests) == 4
-    everything = json.loads(python("-m", "augreg", "list", "--json").stdout)
+    done = python("-m", "augreg", "list", "--json")
+    everything = json.loads(done.stdout)
+    assert "hail_" not in done.stderr  # where the names would be that do not load
     for kind in SECTIONS:
         listed = [entry for entry in everything if entry["name"].startswith(f"hail_{kind}/")]
         assert listed and all(entry["sections"] == [kind] for entry in listed)
         plugin = tmp_path / f"augreg-hail-{kind}"
         written = {path.stem for path in [*plugin.rglob("*.py"), *(tmp_path / f"augreg_hail_{kind}").rglob("*.*")]}
         assert written == {"__init__", "manifest", "test_conformance", *new_plugin.KINDS[kind]}
+        manifest = (tmp_path / f"augreg_hail_{kind}/manifest.py").read_text()
+        assert re.search(r"=\{\s*\}", manifest) is None  # no empty tables
         needs = project(plugin)["optional-dependencies"]["test"]
         assert needs == ["augreg[testing,torch]" if kind in ("model", "loss") else "augreg[testing]"]
         readme = (plugin / "README.md").read_text()
