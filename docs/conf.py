@@ -95,17 +95,16 @@ def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) ->
 def _links(app: Any, page: str, source: list[str]) -> None:
     """Show the README as a page, and let links to files that are no pages lead to the repository."""
     docs = Path(app.srcdir)
-    readme = page == "readme"
-    text, folder = (
-        ((ROOT / "README.md").read_text(encoding="utf-8"), ROOT) if readme else (source[0], docs / page / "..")
-    )
+    overview = page == "overview"
+    text = (ROOT / "README.md").read_text(encoding="utf-8") if overview else source[0]
+    folder = ROOT if overview else (docs / page).parent
 
     def resolved(match: re.Match[str]) -> str:
         path = (folder / match[2]).resolve()
-        if not path.exists() or (path.is_relative_to(docs) and not readme):
+        if not path.exists() or (path.is_relative_to(docs) and not overview):
             return match[0]
         if path == ROOT / "README.md":
-            path = docs / "readme.md"
+            path = docs / "overview.md"
         if path.is_relative_to(docs) or match[1].startswith("!"):
             return match[1] + os.path.relpath(path, (docs / page).parent)
         return f"{match[1]}{URL}/blob/main/{path.relative_to(ROOT).as_posix()}"

@@ -52,8 +52,8 @@ def test_the_reference_of_the_api_has_every_public_package() -> None:
     [
         ("gpu", "[x](mixing.md#a) `[y](z)` [w](https://a.b)", "[x](mixing.md#a) `[y](z)` [w](https://a.b)"),
         ("gpu", "[x](../bench/README.md#memory)", f"[x]({BLOB}bench/README.md#memory)"),
-        ("tasks", "[x](../README.md#a-first-spec)", "[x](readme.md#a-first-spec)"),
-        ("loaders/lightning", "[x](../training.md) [y](../../README.md)", "[x](../training.md) [y](../readme.md)"),
+        ("tasks", "[x](../README.md#a-first-spec)", "[x](overview.md#a-first-spec)"),
+        ("loaders/lightning", "[x](../training.md) [y](../../README.md)", "[x](../training.md) [y](../overview.md)"),
         ("index", "![x](../gallery/sheet.webp)", "![x](../gallery/sheet.webp)"),
         ("gpu", "[x](../nothing.md)", "[x](../nothing.md)"),  # left as it is, so that the build fails
         ("decisions/001-children-are-returned", "# 001", "---\norphan: true\n---\n# 001"),
@@ -67,7 +67,7 @@ def test_links_lead_to_pages_or_to_the_repository(page: str, text: str, expected
 
 def test_the_readme_is_a_page() -> None:
     source = ["anything"]
-    CONF["_links"](APP, "readme", source)
+    CONF["_links"](APP, "overview", source)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert source[0].partition("\n")[0] == readme.partition("\n")[0] == "# augreg"
     assert f"]({BLOB}CONTRIBUTING.md)" in source[0] and "](data-loaders.md)" in source[0]
