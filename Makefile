@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Some machines forbid Python to keep bytecode: each of the many processes of the tests would compile all files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gallery native test soak lint types docs ready-made bench check versions clients clean
+.PHONY: gallery native test soak lint types docs pictures site ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with the fast backend.
 gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
@@ -42,7 +42,7 @@ versions: $(LOWEST_STAMP)
 # Without the stamp, the next run tries again.
 $(LOWEST_STAMP): pyproject.toml constraints-lowest.txt
 	$(LOWEST) -m venv .venv-versions
-	$(LOWEST_PIP) --editable '.[fast,testing,plots]' 'pyparsing<3.3' sybil jsonschema pytest-xdist scikit-learn mypy hatchling webdataset datasets
+	$(LOWEST_PIP) --editable '.[fast,testing,plots]' 'pyparsing<3.3' sybil jsonschema pytest-xdist scikit-learn mypy hatchling hatch-fancy-pypi-readme webdataset datasets
 ifdef NO_TORCH
 	touch $@
 else
@@ -72,8 +72,21 @@ types: $(VENV)/dev.stamp
 
 # Update the parts of the docs that are generated from the registry, or that show files.
 docs: $(VENV)/gallery.stamp
-	$(BIN)/augreg list --markdown --built-in > docs/transforms.md
+	$(BIN)/python tools/reference.py
 	$(BIN)/python docs/include.py
+
+# Draw the pictures of the transforms in the docs again, and write their pages.
+pictures: $(VENV)/dev.stamp
+	AUGREG_PLUGINS=augreg $(BIN)/python tools/reference.py --pictures
+
+# The documents as a site, in site/index.html: static, with a search, without requests to other servers. Any warning fails.
+site: $(VENV)/site.stamp
+	$(BIN)/python -m sphinx -E -W --keep-going --quiet -b html -d site/.doctrees docs site
+	@echo "site/index.html"
+
+$(VENV)/site.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[site]'
+	touch $@
 
 # Draw the gallery's pictures of regularizers again, for pages that are made without torch.
 ready-made: $(VENV)/dev.stamp
@@ -120,4 +133,4 @@ $(VENV)/dev.stamp: $(VENV)/gallery.stamp | $(VENV)/native.stamp
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* gallery.html plugins/augreg-native/build
+	rm -rf .venv .venv-* gallery.html site plugins/augreg-native/build

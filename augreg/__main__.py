@@ -1,8 +1,8 @@
 """The command line: parse the arguments and run the command; each command is a module in `augreg.commands`.
 
 Data goes to stdout, everything else to stderr. Exit codes: 0 success, 1 a spec is invalid or some images failed,
-2 wrong arguments, an unreadable file or an unknown name. Array libraries are imported only by the commands that
-need them.
+2 wrong arguments, an unreadable file or an unknown name. `augreg` alone prints its help and succeeds, as pip does.
+Array libraries are imported only by the commands that need them.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         parser = _parser()
         if not (sys.argv[1:] if argv is None else argv):
-            parser.print_help(sys.stderr)
-            parser.exit(USAGE)
+            parser.print_help()
+            return 0
         arguments = parser.parse_args(argv)
         if "run" not in arguments:
             parser.error("the following arguments are required: COMMAND")
@@ -67,7 +67,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors, which repeat the arguments, are one line and name the most similar choice."""
+    """A parser whose errors, which repeat the arguments, are one line and name the most similar choice or option."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As in argparse, but the parser of a command refuses what it does not know: it knows the similar options."""
+        arguments, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            option = next((text for text in unknown if text.startswith("-")), unknown[0]).partition("=")[0]
+            hint = nearest(option, self._option_string_actions) if option.startswith("-") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return arguments, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:

@@ -45,6 +45,34 @@ def test_an_unknown_option_without_a_command(
     assert done.value.code == USAGE and "error: " in err and named in err.partition("error: ")[2]
 
 
+@pytest.mark.parametrize(
+    ("command", "usage", "hint"),
+    [
+        (["lisst"], "augreg", "did you mean 'list'?"),
+        (["--verison"], "augreg", "unrecognized arguments: --verison; did you mean '--version'?"),
+        (["list", "--jsn"], "augreg list", "unrecognized arguments: --jsn; did you mean '--json'?"),
+        (["apply", "imagenet", "a", "b", "--fromat=of/the/old/copies"], "augreg apply", "did you mean '--format'?"),
+        (["apply", "imagenet", "a", "b", "--format", "jpgg"], "augreg apply", "did you mean 'jpg'?"),
+        (["doctor", "lodaer", "a:b"], "augreg doctor", "did you mean 'loader'?"),
+        (["recipe", "run", "a:b", "--epcohs", "3"], "augreg recipe run", "did you mean '--epochs'?"),
+        (["show", "rotate", "shear"], "augreg show", "unrecognized arguments: shear\n"),
+    ],
+)
+def test_a_misspelt_command_option_or_choice_is_answered_with_the_nearest(
+    command: list[str], usage: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the parser of the command, whose usage is shown."""
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    err = capsys.readouterr().err
+    assert err.startswith(f"usage: {usage} [") and hint in err
+
+
+def test_a_misspelt_kind_or_plugin_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "colr"]) == USAGE
+    assert capsys.readouterr().err.endswith("; did you mean 'color'?\n")
+
+
 def test_images_may_be_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["stats", str(tmp_path / "missing")])
     assert "no such file or folder; give an image or a folder of images\n" in capsys.readouterr().err

@@ -20,7 +20,7 @@ DOCUMENTS = [
     ROOT / "bench/README.md",
 ]
 UPDATED = runpy.run_path(str(ROOT / "docs/include.py"))["updated"]
-WITH_FILES = [path for path in DOCUMENTS if "<!-- file:" in path.read_text()]
+WITH_FILES = [path for path in DOCUMENTS if re.search("^<!-- (file|pages):", path.read_text(), re.MULTILINE)]
 ELSEWHERE = [ROOT / "docs/trainers.md"]  # tests/clients runs the files that it shows, beside their libraries
 WITH_CODE = [path for path in DOCUMENTS if "```python" in path.read_text() and path not in ELSEWHERE]
 
@@ -81,6 +81,16 @@ def test_a_block_that_differs_from_its_file_is_rewritten(tmp_path: Path) -> None
     (tmp_path / "one.py").write_text("'```'\n")
     with pytest.raises(ValueError, match="fence"):
         UPDATED(right, tmp_path)
+
+
+def test_the_pages_of_a_folder_are_listed_by_their_titles(tmp_path: Path) -> None:
+    (tmp_path / "002-b.md").write_text("# 002: second\n\nText.\n")
+    (tmp_path / "001-a.md").write_text("# 001: first\n")
+    (tmp_path / "README.md").write_text("# All\n")
+    page = "<!-- pages: . -->\n- stale\n<!-- end -->\n\nAfter.\n"
+    listed = "- [001: first](001-a.md)\n- [002: second](002-b.md)\n"
+    assert UPDATED(page, tmp_path) == page.replace("- stale\n", listed)
+    assert ROOT / "docs/decisions/README.md" in WITH_FILES
 
 
 def test_the_readme_shows_what_the_plan_really_prints() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markdown_links import dead
 
 import augreg
 from augreg import gallery, ops
@@ -87,54 +88,6 @@ def test_every_link_of_the_page_leads_somewhere_whatever_the_page_has() -> None:
 def test_a_broken_link_of_a_page_is_found() -> None:
     text = '<a href="#a%20b">x</a><p id="a b"><a href="#c">y</a><i id="d" aria-labelledby="e"></i><i id="d"></i>'
     assert broken(text) == ["#c", "aria: e", "twice: d"]
-
-
-FENCED = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?: {4}.*\n?)+")
-CODE = re.compile(r"(`+).+?\1", re.DOTALL)
-INLINE = re.compile(r"\]\(\s*<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\s*\)")
-DEFINED = re.compile(r"^ {0,3}\[[^\]]+\]:\s*<?(\S+?)>?\s*$", re.MULTILINE)
-REFERENCE = re.compile(r"\[[^\]]+\]\[([^\]]+)\]")
-HTML = re.compile(r"(?:href|src)=\"([^\"]+)\"")
-
-
-def prose(text: str) -> str:
-    """The document without its code."""
-    return CODE.sub("", INDENTED.sub("", FENCED.sub("", text)))
-
-
-def links(text: str) -> list[str]:
-    """The targets of the links and images of a document."""
-    text = prose(text)
-    return [*INLINE.findall(text), *DEFINED.findall(text), *HTML.findall(text)]
-
-
-def anchors(text: str) -> set[str]:
-    """The anchors of the headings of a document, as GitHub makes them; a second equal one ends in -1."""
-    seen: Counter[str] = Counter()
-    found = set(re.findall(r"(?:id|name)=\"([^\"]+)\"", prose(text)))
-    for heading in re.findall(r"^#{1,6} +(.*?)[ #]*$", FENCED.sub("", text), re.MULTILINE):
-        label = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-        slug = re.sub(r"[^\w\- ]", "", label.strip().lower()).replace(" ", "-")
-        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
-        seen[slug] += 1
-    return found
-
-
-def dead(path: Path) -> list[str]:
-    """The links of a document to a file that is not there, or to no heading of it."""
-    found = []
-    text = path.read_text(encoding="utf-8")
-    for link in links(text):
-        if re.match(r"[a-z][a-z0-9+.-]+:", link):
-            continue
-        file, _, anchor = urllib.parse.unquote(link).partition("#")
-        there = path.parent / file if file else path
-        if not there.exists() or (
-            anchor and there.suffix == ".md" and anchor not in anchors(there.read_text("utf-8"))
-        ):
-            found.append(link)
-    return found + [name for name in REFERENCE.findall(prose(text)) if f"[{name}]:" not in text]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from augreg.__main__ import main
+from augreg.commands import new_plugin
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "plugins" / "augreg-example"
@@ -111,6 +114,74 @@ def test_the_guide_installs_it_so_that_edits_take_effect_and_shows_each_file() -
     for section in ("transforms", "batch_transforms", "regularizers", "presets"):
         assert f"    {section}={{" in manifest
     assert 'section="loss"' in (EXAMPLE / "augreg_example/logit_squeezing.py").read_text()
+
+
+SECTIONS = ("image", "batch", "model", "loss")
+
+
+def made_of_one_kind(folder: Path) -> list[Path]:
+    """A plugin of each kind, named `hail_` and the kind, as if it were installed; returns their folders of tests."""
+    for kind in SECTIONS:
+        name = f"hail_{kind}"
+        assert main(["new-plugin", name, "--kind", kind, "--author", "Ada", "--folder", str(folder)]) == 0
+        plugin = folder / f"augreg-hail-{kind}"
+        info = folder / f"augreg_hail_{kind}-0.1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: augreg-hail-{kind}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(f"[augreg.plugins]\n{name} = augreg_{name}.manifest:PLUGIN\n")
+        (plugin / f"augreg_{name}").rename(folder / f"augreg_{name}")
+    return sorted(folder.glob("*/tests"))
+
+
+@pytest.mark.parametrize(
+    "checks",
+    ["not test_conformance or same_key or input_is_not", pytest.param("", marks=pytest.mark.soak)],
+    ids=["some", "all"],
+)
+def test_plugins_of_one_kind_have_its_steps_alone_and_pass_their_tests(checks: str, tmp_path: Path, python) -> None:
+    tests = made_of_one_kind(tmp_path)
+    assert len(tests) == 4
+    done = python("-m", "augreg", "list", "--json")
+    everything = json.loads(done.stdout)
+    assert "hail_" not in done.stderr  # where the names would be that do not load
+    for kind in SECTIONS:
+        listed = [entry for entry in everything if entry["name"].startswith(f"hail_{kind}/")]
+        assert listed and all(entry["sections"] == [kind] for entry in listed)
+        plugin = tmp_path / f"augreg-hail-{kind}"
+        written = {path.stem for path in [*plugin.rglob("*.py"), *(tmp_path / f"augreg_hail_{kind}").rglob("*.*")]}
+        assert written == {"__init__", "manifest", "test_conformance", *new_plugin.KINDS[kind]}
+        manifest = (tmp_path / f"augreg_hail_{kind}/manifest.py").read_text()
+        assert re.search(r"=\{\s*\}", manifest) is None  # no empty tables
+        needs = project(plugin)["optional-dependencies"]["test"]
+        assert needs == ["augreg[testing,torch]" if kind in ("model", "loss") else "augreg[testing]"]
+        readme = (plugin / "README.md").read_text()
+        assert f"hail_{kind}/{new_plugin.KINDS[kind][0]}" in readme
+        assert readme.count("| `hail_") == len(listed) + (kind == "image")  # and the preset
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--import-mode=importlib",
+        "-c",
+        str(tests[0].parent / "pyproject.toml"),
+    ]
+    done = python("-m", "pytest", *options, "-k", checks, *map(str, tests))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "skipped" not in done.stdout and int(re.findall(r"(\d+) passed", done.stdout)[0]) >= 12
+
+
+def test_kinds_may_be_joined_and_a_misspelt_one_is_answered(
+    no_git: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["new-plugin", "model", "--kind", "batch", "--kind", "model"]) == 0
+    folder = tmp_path / "augreg-model"
+    assert sorted(path.stem for path in folder.rglob("*.py")) == [
+        "__init__", "horizontal_concat", "layers", "manifest", "scale_noise",
+        "test_batch", "test_conformance", "test_model",
+    ]  # fmt: skip
+    with pytest.raises(SystemExit, match="2"):
+        main(["new-plugin", "rain", "--kind", "modle"])
+    assert "did you mean 'model'?" in capsys.readouterr().err
 
 
 PALE = '''

@@ -24,6 +24,7 @@ os.environ["AUGREG_PLUGINS"] = "-albumentations"  # the table is about what is t
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import albumentations as A  # noqa: N812 - as its own documentation calls it
+from library_tables import lost, name_of, not_kept, table, write_or_check
 
 import augreg
 
@@ -117,11 +118,6 @@ def imported(cls: type, **more: Any) -> tuple[list[Any], list[str]] | None:
     return steps, [text for text in said if not text.startswith(SAID_ABOVE)]
 
 
-def lost(report: list[str]) -> list[str]:
-    """The lines about what is lost."""
-    return [text for text in report if "left out" in text or "is not kept" in text or " became " in text]
-
-
 def values(cls: type) -> Iterator[tuple[str, Any]]:
     """The arguments to try, with the values to try."""
     for key, parameter in inspect.signature(cls.__init__).parameters.items():
@@ -150,16 +146,7 @@ def differences(cls: type, plain: list[str]) -> list[str]:
             found.setdefault(key, []).append(value)
         else:
             remarks |= dict.fromkeys(outcome[1])
-    names = [
-        f"`{key}`" if len(bad) > 2 else " and ".join(f"`{key}={value!r}`" for value in bad)
-        for key, bad in found.items()
-    ]
-    return [*remarks, *([f"not kept: {', '.join(names)}"] if names else [])]
-
-
-def name_of(step: Any) -> str:
-    """The name of a step, or what an option says."""
-    return step if isinstance(step, str) else "[..]" if isinstance(step, list) else next(iter(step))
+    return [*remarks, *not_kept(found)]
 
 
 def row(name: str, cls: type, in_plugin: bool) -> str:
@@ -183,19 +170,8 @@ def tables() -> dict[str, str]:
     for name, cls in transforms().items():
         part = "containers" if issubclass(cls, A.BaseCompose) else "transforms"
         rows[part].append(row(name, cls, name in catalog))
-    head = "| albumentations | augreg | differences |\n| --- | --- | --- |\n"
-    return {part: head + "\n".join(lines) for part, lines in rows.items()}
-
-
-def updated(page: str) -> str:
-    """The page with its tables written anew."""
-    for part, table in tables().items():
-        before, begin, rest = page.partition(f"<!-- table: {part} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if not begin or not end:
-            raise ValueError(f"{PAGE.name} needs the lines `<!-- table: {part} -->` and `<!-- end -->`")
-        page = f"{before}{begin}{table}\n{end}{after}"
-    return page
+    head = ("albumentations", "augreg", "differences")
+    return {part: table(head, lines) for part, lines in rows.items()}
 
 
 def main() -> int:
@@ -203,15 +179,7 @@ def main() -> int:
     if A.__version__ != "2.0.8":
         print(f"needs albumentations 2.0.8, found {A.__version__}", file=sys.stderr)
         return 2
-    before = PAGE.read_text(encoding="utf-8")
-    after = updated(before)
-    if "--check" not in sys.argv:
-        PAGE.write_text(after, encoding="utf-8")
-        return 0
-    for old, new in zip(before.splitlines(), after.splitlines(), strict=False):
-        if old != new:
-            print(f"the page says: {old}\nthe importer:  {new}\nRun python tools/coming_from_albumentations.py")
-    return int(before != after)
+    return write_or_check(PAGE, tables())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 from augreg.commands.console import FAILED, USAGE, align_columns, print_error, print_lines
 from augreg.errors import PluginError, printable
+from augreg.steps.suggestions import nearest
 
 __all__ = ["add", "run", "show"]
 
@@ -52,15 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name for name in registry if not records or namespace in (None, name.rpartition("/")[0] or "augreg")]
     classes, failures = _load(registry, names)
     if not records:
-        plugins = ", ".join(sorted({record.namespace for record in registry.plugins}))
+        plugins = sorted({record.namespace for record in registry.plugins})
         groups = dict.fromkeys(group for cls in classes.values() for group in _groups(cls))
         classes, failures = {name: cls for name, cls in classes.items() if namespace in _groups(cls)}, []
         if namespace in registry:
             print_error(f"{namespace!r} is a step; run `augreg show {namespace}`")
             return USAGE
         if not classes:
-            kinds = f"or a kind or section: {', '.join(groups)}"
-            print_error(f"no plugin {namespace!r} is installed; expected one of {plugins}, {kinds}")
+            expected = f"one of {', '.join(plugins)}, or a kind or section: {', '.join(groups)}"
+            hint = nearest(namespace, [*plugins, *groups])
+            print_error(f"no plugin {namespace!r} is installed; expected {expected}{hint}")
             return USAGE
     if arguments.markdown:
         print(printable(describe.markdown(classes), lines=True), end="")

@@ -1,6 +1,7 @@
 """`augreg new-plugin NAME`: writes a plugin package to start from; its tests pass without changes.
 
-It is a renamed copy of the example plugin that is installed with augreg, with its own description and author.
+It is a renamed copy of the example plugin that is installed with augreg, or of the steps of some sections in it, with
+its own description and author.
 """
 
 from __future__ import annotations
@@ -17,8 +18,15 @@ from typing import Any
 from augreg.commands.console import USAGE, print_error, print_lines
 from augreg.files import shipped
 
-__all__ = ["add", "example", "run"]
+__all__ = ["KINDS", "add", "example", "run"]
 
+KINDS = {
+    "image": ("snow", "vignette", "winter", "test_image"),
+    "batch": ("horizontal_concat", "test_batch"),
+    "model": ("scale_noise", "layers", "test_model"),
+    "loss": ("logit_squeezing", "test_loss"),
+}
+"""The files of the example plugin that belong to a section, without suffix: its steps, presets, layers and tests."""
 _TAKEN = ("augreg", "example", "albumentations")
 _IGNORED = ("__pycache__", "build", "dist")
 _VERBATIM = ("LICENSE", ".gitignore")
@@ -31,11 +39,15 @@ def add(commands: Any) -> None:
         "new-plugin",
         help="write a plugin package to start from",
         description="Write a folder augreg-NAME with a small plugin: two transforms, a batch transform, a "
-        "regularizer of models and one of losses, a preset and tests. NAME is the namespace of the plugin in specs.",
+        "regularizer of models and one of losses, a preset and tests; or the steps of one kind alone. NAME is the "
+        "namespace of the plugin in specs.",
     )
     parser.add_argument("name", metavar="NAME", help="lowercase letters, digits and underscores")
     parser.add_argument(
         "--folder", type=Path, default=Path(), help="the folder to write it to (default: the current one)"
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, action="append", help="steps of this section alone; may be repeated (default: all)"
     )
     parser.add_argument("--description", metavar="TEXT", help="one line on what the plugin does")
     parser.add_argument("--author", metavar="NAME", help="its author (default: git's user.name, with user.email)")
@@ -55,7 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None and (not value.strip() or not value.isprintable()):
             print_error(f"--{option}: expected one line of text, got {value!r}")
             return USAGE
-    description = arguments.description or f"Transforms and regularizers for augreg, in the namespace {name}."
+    kinds = set(arguments.kind or KINDS)
+    contents = ["transforms"] * bool(kinds & {"image", "batch"}) + ["regularizers"] * bool(kinds & {"model", "loss"})
+    steps = " and ".join(contents).capitalize()
+    description = arguments.description or f"{steps} for augreg, in the namespace {name}."
     target: Path = arguments.folder / f"augreg-{name.replace('_', '-')}"
     if target.exists() or not arguments.folder.is_dir():
         why = "it exists already" if target.exists() else f"there is no folder {arguments.folder}"
@@ -65,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         authors = _authors(arguments.author, arguments.email)
-        _write(example(), unfinished, name, description, authors)
+        _write(example(), unfinished, name, description, authors, kinds)
         unfinished.rename(target)
     except OSError as error:
         print_error(f"{target}: cannot be written: {error.strerror or error}")
@@ -108,9 +123,10 @@ def example() -> Path:
     return shipped.folder("plugins/augreg-example")
 
 
-def _write(source: Path, target: Path, name: str, description: str, authors: str) -> None:
-    """Copy the example plugin under another name, with this description and these authors, a table of TOML."""
+def _write(source: Path, target: Path, name: str, description: str, authors: str, kinds: set[str]) -> None:
+    """Copy these kinds of the example plugin under another name, with this description and these authors in TOML."""
     distribution = f"augreg-{name.replace('_', '-')}"
+    left_out = [part for kind, parts in KINDS.items() if kind not in kinds for part in parts]
 
     def renamed(text: str) -> str:
         text = text.replace("augreg-example", distribution)
@@ -121,9 +137,11 @@ def _write(source: Path, target: Path, name: str, description: str, authors: str
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
         hidden = any(part.startswith(".") and part not in _VERBATIM for part in relative.parts)
-        if not path.is_file() or hidden or any(part in _IGNORED for part in relative.parts):
+        if not path.is_file() or hidden or any(part in _IGNORED for part in relative.parts) or path.stem in left_out:
             continue
         text = path.read_text(encoding="utf-8")
+        if path.name in ("manifest.py", "README.md"):
+            text = _without(left_out, text)
         if path.name not in _VERBATIM:
             text = renamed(text)
         if path.name == "README.md":
@@ -131,7 +149,15 @@ def _write(source: Path, target: Path, name: str, description: str, authors: str
         elif path.name == "pyproject.toml":
             line = f"authors = [{{{authors}}}]" if authors else _NO_AUTHOR
             text = text.replace(_quoted(described), _quoted(description))
+            if not kinds & {"model", "loss"}:
+                text = text.replace("augreg[testing,torch]", "augreg[testing]")
             text = "".join(line + "\n" if old.startswith("authors = ") else old for old in text.splitlines(True))
         out = target / str(relative).replace("example", name)
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
+
+
+def _without(names: list[str], text: str) -> str:
+    """A manifest or a README without the lines on these names, and without tables that this leaves empty."""
+    lines = [line for line in text.splitlines(True) if not any(re.search(rf"\b{name}\b", line) for name in names)]
+    return re.sub(r" *\w+=\{\s*\},\n", "", "".join(lines))

@@ -21,7 +21,9 @@ from augreg.steps.fields import Ordered, Shorthand, convert_one, hints, plain, p
 from augreg.steps.step import Step
 
 __all__ = [
+    "ABOUT",
     "CHILDREN",
+    "COMMON",
     "Argument",
     "arguments",
     "chance",
@@ -30,6 +32,7 @@ __all__ = [
     "line",
     "markdown",
     "meaning",
+    "reference",
     "rule",
     "sections",
     "summary",
@@ -193,11 +196,7 @@ def flow(value: Any) -> str:
     return suggestions.flow(plain(value))
 
 
-_INTRODUCTION = """\
-# Transforms and regularizers
-
-This page is generated: `augreg list --markdown --built-in > docs/transforms.md`.
-
+COMMON = """\
 Every step of the `image` section also takes `p`, the probability that it is applied, `test`, which overrides its
 test-time rule (`off`, the name of a rule, or steps), and `uid`, a name for its stream of random numbers. The steps of
 the `batch` section, under Mixing, take `p` and `uid`; those of `model` and `loss` have no arguments in common. The
@@ -208,27 +207,30 @@ An image step in which nothing is random, because `p` is 1 and the arguments lea
 applied at test time exactly as in training, whatever its rule; `test: off` leaves it out. A step that changes the
 size of the image with a `p` below 1, in any epoch, needs `test`, unless a later step resizes to one size; so does a
 container that may end at several sizes. One that always ends at the same other size takes its first step."""
-_ABOUT = {
+"""What all steps have in common, in Markdown."""
+ABOUT: Mapping[str, str] = {
     "mixing": "For the `batch` section: they mix the images of a batch, and their labels accordingly.",
     "regularizer": "For the `model` section: attached to the modules that `at` selects.",
     "loss": "For the `loss` section: they add to the loss, or change its target or the weights.",
 }
+"""The section of a kind of steps, in Markdown; the other kinds are for images."""
 
 
 def markdown(transforms: Mapping[str, Any]) -> str:
     """The reference of these transforms and regularizers as a Markdown page, by kind and name."""
-    lines = [_INTRODUCTION]
+    lines = ["# Transforms and regularizers", "", "This page is generated: `augreg list --markdown`.", "", COMMON]
     for kind in typing.get_args(Kind):
         of_kind = {name: cls for name, cls in transforms.items() if cls.__augreg__.kind == kind}
         if of_kind:
-            lines += ["", f"## {kind.capitalize()}", *(["", _ABOUT[kind]] if kind in _ABOUT else [])]
+            lines += ["", f"## {kind.capitalize()}", *(["", ABOUT[kind]] if kind in ABOUT else [])]
         for name, cls in of_kind.items():
-            lines += ["", *_section(name, cls)]
+            lines += ["", f"### `{name}`", "", *reference(name, cls)]
     return "\n".join(lines) + "\n"
 
 
-def _section(name: str, cls: Any) -> list[str]:
-    lines = [f"### `{name}`", "", inspect.getdoc(cls) or "", ""]
+def reference(name: str, cls: Any) -> list[str]:
+    """What there is to know of one step, as lines of Markdown without a heading."""
+    lines = [inspect.getdoc(cls) or "", ""]
     rows = arguments(cls)
     if rows:
         lines += ["| argument | takes | default |", "| --- | --- | --- |"]

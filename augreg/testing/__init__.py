@@ -1,12 +1,12 @@
 """The conformance kit: checks of the contract of transforms, batch transforms and regularizers.
 
-python -m augreg.testing rain                    # every object of the plugin `rain`
+    python -m augreg.testing rain                    # every object of the plugin `rain`
 
-from augreg.testing import parametrize           # in the plugin's own tests: one test for each object and check
+    from augreg.testing import parametrize           # in the plugin's own tests: one test for each object and check
 
-@parametrize("rain", expected_failures={"rain/drops:backends_agree": "only OpenCV draws it"})
-def test_conformance(check):
-    check()
+    @parametrize("rain", expected_failures={"rain/drops:backends_agree": "only OpenCV draws it"})
+    def test_conformance(check):
+        check()
 
 There are also hypothesis strategies for other tests: images, samples, arguments and specs; see strategies.py.
 """
