@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import pytest
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+from augreg.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -29,8 +34,23 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def run_console(example: Example) -> None:
+    """Run the lines `$ augreg ..` of a block and compare what they print; `..` stands for what may differ."""
+    commands = re.split(r"^\$ augreg ", example.parsed, flags=re.MULTILINE)
+    assert not commands[0] and len(commands) > 1, "a console block begins with `$ augreg ..`"
+    for command in commands[1:]:
+        line, _, shown = command.partition("\n")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            assert main(shlex.split(line)) == 0, line
+        assert re.fullmatch(
+            re.escape(shown.rstrip("\n")).replace(r"\.\.", "(?s:.*)"), printed.getvalue().rstrip("\n")
+        )
+
+
 def run_blocks(path: Path) -> None:
-    document = Sybil(parsers=[PythonCodeBlockParser()], path=str(ROOT)).parse(path)
+    parsers = [PythonCodeBlockParser(), CodeBlockParser("console", run_console)]
+    document = Sybil(parsers=parsers, path=str(ROOT)).parse(path)
     examples = list(document.examples())
     assert examples
     for example in examples:
