@@ -85,7 +85,7 @@ def test_ends_are_flat_where_the_slope_stays_below_a_limit() -> None:
 
 
 def test_a_function_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected some of sigmoid, .*, got swish, none of them$|got swish"):
+    with pytest.raises(ValueError, match=r"expected some of sigmoid, tanh, .*, got swish$"):
         plots.activations(["relu", "swish"])
     assert [axes.get_title(loc="left") for axes in plots.activations(["silu", "mish"]).axes] == ["SiLU", "Mish"]
 
@@ -307,7 +307,7 @@ def test_the_files_are_current_small_and_for_light_and_dark(tmp_path: Path, caps
         assert background.get("class") == "fill-card" and float(root.attrib["width"]) == 540
         for element in root.iter():
             assert "style" not in element.attrib
-            assert not set(element.attrib.get("fill", "none")) - set("none") or element.get("fill") == "#000000"
+            assert element.get("fill", "none") in ("none", "#000000")  # other colors are classes
         if drawing.name != SLOW:
             assert texts(tmp_path / "new" / drawing.file) == texts(path), drawing.name
 
