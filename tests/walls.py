@@ -10,8 +10,8 @@ from pathlib import Path
 __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "lazy", "notebook", "pages", "rng", "ops"),
-    ("columns", "steps", "images"),
+    ("errors", "files", "lazy", "notebook", "rng", "ops"),
+    ("columns", "steps", "images", "pages"),
     ("backends", "loss"),
     ("targets", "attachment"),
     ("execution", "nn"),

@@ -128,7 +128,7 @@ def to_file(svg: str, scale: float = 1.5) -> str:
     style = ElementTree.Element(f"{{{_SVG}}}style")
     style.text = _style()
     root.insert(2, style)  # after the title and the description
-    return ElementTree.tostring(root, encoding="unicode") + "\n"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
 
 
 def _style() -> str:

@@ -17,7 +17,6 @@ from augreg import lazy
 if TYPE_CHECKING:
     from augreg.inspect.plots.activation_functions import activations as activations
     from augreg.inspect.plots.batch_statistics import batch_norm as batch_norm
-    from augreg.inspect.plots.canvas import save as save
     from augreg.inspect.plots.fields_on_images import receptive_fields as receptive_fields
     from augreg.inspect.plots.images import auto_augment as auto_augment, mixup as mixup
     from augreg.inspect.plots.lecture import LECTURE as LECTURE, Drawing as Drawing
@@ -30,13 +29,14 @@ if TYPE_CHECKING:
     from augreg.inspect.plots.signals import initializations as initializations
     from augreg.inspect.plots.stopping import early_stopping as early_stopping
     from augreg.inspect.plots.weights import penalties as penalties
+    from augreg.pages.canvas import save as save
 
 __getattr__, __dir__, __all__ = lazy.names(
     __name__,
     {
         "activation_functions": ("activations",),
         "batch_statistics": ("batch_norm",),
-        "canvas": ("save",),
+        "..pages.canvas": ("save",),
         "fields_on_images": ("receptive_fields",),
         "images": ("auto_augment", "mixup"),
         "lecture": ("LECTURE", "Drawing"),

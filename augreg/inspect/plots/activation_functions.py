@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from augreg.inspect.plots.canvas import COLORS, SIZE, headed, panels
 from augreg.nn.activations import Maxout, activation
+from augreg.pages.canvas import COLORS, SIZE, headed, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

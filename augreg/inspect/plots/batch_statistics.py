@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from augreg.inspect.plots.canvas import COLORS, SIZE, dots, headed, panels
+from augreg.pages.canvas import COLORS, SIZE, dots, headed, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

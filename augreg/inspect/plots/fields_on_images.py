@@ -9,8 +9,8 @@ import numpy as np
 from torch import nn
 
 from augreg.data.sample_photos import sample_photo
-from augreg.inspect.plots.canvas import COLORS, SIZE, panels, show_image
 from augreg.inspect.receptive_fields import LayerField, receptive_field
+from augreg.pages.canvas import COLORS, SIZE, panels, show_image
 from augreg.pipeline import Pipeline
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from augreg.data.sample_photos import sample_photo
-from augreg.inspect.plots.canvas import COLORS, SIZE, panels, show_image
+from augreg.pages.canvas import COLORS, SIZE, panels, show_image
 from augreg.pipeline import Pipeline
 from augreg.transforms.policies.notation import format_row
 from augreg.transforms.policies.steps import AutoAugment

@@ -33,7 +33,7 @@ class Drawing:
 
     def save(self, folder: Path) -> Path:
         """Write the plot into a folder, and return its path."""
-        from augreg.inspect.plots.canvas import save
+        from augreg.pages.canvas import save
 
         path = folder / self.file
         save(self.figure(), path, self.title, self.description)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from augreg.inspect.plots.canvas import COLORS, SIZE, headed, panels
+from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.pipeline import regularize
 from augreg.regularizers.stochastic_depth import survival_at
 

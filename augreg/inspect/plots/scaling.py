@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augreg.data.sample_photos import sample_photo
-from augreg.inspect.plots.canvas import COLORS, dots, headed, panels
+from augreg.pages.canvas import COLORS, dots, headed, panels
 from augreg.pipeline import Pipeline
 
 if TYPE_CHECKING:

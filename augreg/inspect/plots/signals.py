@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from augreg.inspect.activation_statistics import LayerActivations, activations
-from augreg.inspect.plots.canvas import COLORS, SIZE, headed, panels
 from augreg.nn.activations import activation
+from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.pipeline import regularize
 
 if TYPE_CHECKING:

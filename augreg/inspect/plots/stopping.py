@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
-from augreg.inspect.plots.canvas import COLORS, SIZE, headed, panels
+from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.training.early_stopping import EarlyStopping
 
 if TYPE_CHECKING:

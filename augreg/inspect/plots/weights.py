@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from augreg.inspect.plots.canvas import COLORS, SIZE, headed, panels
+from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.pipeline import Pipeline
 
 if TYPE_CHECKING:

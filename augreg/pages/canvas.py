@@ -70,8 +70,12 @@ def show_image(axes: Any, image: NDArray[np.uint8], title: str = "") -> None:
         axes.set_title(title, color=COLORS["ink"], fontsize=SIZE)
 
 
-def save(figure: Figure, path: Path, title: str, description: str) -> None:
-    """Write a figure as an SVG file; the title and the description are for screen readers."""
-    text = to_file(to_svg(figure, path.stem, title, description))
+def save(figure: Figure, path: str | Path, title: str, description: str = "") -> None:
+    """Write a figure as an SVG file that follows light and dark, and whose text is as large as that around it.
+
+    The title and the description are for screen readers.
+    """
+    path = Path(path)
+    text = to_file(to_svg(figure, path.stem, title, description or title))
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
