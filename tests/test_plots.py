@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 from augreg.__main__ import main  # noqa: E402
 from augreg.data import sample_photo  # noqa: E402
 from augreg.inspect import plots  # noqa: E402
-from augreg.inspect.plots import (  # noqa: E402  # noqa: E402
+from augreg.inspect.plots import (  # noqa: E402
     activation_functions,
     batch_statistics,
     images,
@@ -141,7 +141,7 @@ def test_signals_shrink_and_last_as_theory_says(scheme: signals.Scheme) -> None:
 
 
 def test_relus_halve_the_signal_of_xavier_weights_and_keep_that_of_kaiming() -> None:
-    """E[relu(z)^2] is half of E[z^2]: after six layers the standard deviation is 2^(-5/2) of the first, or the same."""
+    """E[relu(z)^2] is half of E[z^2]: the sixth standard deviation is 2^(-5/2) of the first, or the same."""
     xavier, kaiming = (expected_stds(scheme, 4096, 6) for scheme in SCHEMES[3:])
     assert xavier[5] / xavier[0] == pytest.approx(2**-2.5, rel=1e-3)
     assert kaiming[0] == pytest.approx(kaiming[5], rel=1e-3) == pytest.approx(math.sqrt(1 - 1 / math.pi), rel=2e-3)
