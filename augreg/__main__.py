@@ -90,19 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         title="commands", metavar="COMMAND"
     )  # not required: an unknown option is named first
     for module in (
-        listing,
-        validate,
-        explain,
-        apply,
-        stats,
-        schema,
-        doctor,
-        audit,
-        recipe,
-        plots,
-        new_plugin,
-        gallery,
-    ):
+        listing, validate, explain, apply, stats, schema, doctor, audit, recipe, plots, new_plugin, gallery,
+    ):  # fmt: skip
         module.add(commands)
     completion.add(commands, parser)
     return parser

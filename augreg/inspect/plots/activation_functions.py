@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["activations", "curve", "flat_ends"]
+__all__ = ["NINE", "activations", "curve", "flat_ends"]
 
 _TITLES = {
     "sigmoid": "sigmoid",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from augreg.inspect.plots.calls import check_least, keeping_generator
 from augreg.pages.canvas import COLORS, SIZE, dots, headed, panels
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _IMAGES = 4096
 _OWN = 1.0  # the value that is followed, one standard deviation above the mean
 
 
+@keeping_generator
 def batch_norm(sizes: Sequence[int] = (4, 16, 64, 256), draws: int = 60, seed: int = 0) -> Figure:
     """What batch norm makes of one value in many random batches of each size, and in testing.
 
@@ -30,6 +32,7 @@ def batch_norm(sizes: Sequence[int] = (4, 16, 64, 256), draws: int = 60, seed: i
     """
     if not sizes or min(sizes) < 2:
         raise ValueError(f"batch_norm: the batches need two or more images, got {list(sizes)}")
+    check_least("batch_norm", 2, draws=draws)
     figure, ((axes,),) = panels(1, 1, 2.9)
     generator = np.random.default_rng(seed)
     spread = 0.28 * (2 * generator.random(draws) - 1)

@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from augreg.data.sample_photos import sample_photo
+from augreg.inspect.plots.calls import keeping_generator
 from augreg.inspect.receptive_fields import LayerField, receptive_field
 from augreg.pages.canvas import COLORS, SIZE, panels, show_image
 from augreg.pipeline import Pipeline
@@ -22,6 +23,7 @@ _SIZE = 227
 _CYCLE = ("accent", "second", "third", "fourth")
 
 
+@keeping_generator
 def receptive_fields(model: nn.Module | None = None, photo: str | Path | None = None, size: int = _SIZE) -> Figure:
     """The part of a photo that the middle position of each layer sees, as squares; by default in AlexNet.
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from augreg.inspect.plots.calls import check_least, keeping_generator
 from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.pipeline import regularize
 from augreg.regularizers.stochastic_depth import survival_at
@@ -26,6 +27,7 @@ _PASSES = 2000  # of which the mean is shown
 _MODES = {"original": "vanilla", "inverted": "inverted"}
 
 
+@keeping_generator
 def dropout(keep: float = 0.5, seed: int = 0) -> Figure:
     """Vanilla and inverted dropout of eight units, side by side: one pass of training, and testing.
 
@@ -33,8 +35,7 @@ def dropout(keep: float = 0.5, seed: int = 0) -> Figure:
     dropout (`mode: original`) scales in testing, inverted dropout in training. In both the mean of 2,000 passes of
     training, which is marked, is what testing computes. Raises ValueError unless 0 < keep <= 1.
     """
-    if not 0 < keep <= 1:
-        raise ValueError(f"dropout: keep is a probability above 0 and at most 1, got {keep!r}")
+    _check_keep("dropout", keep)
     figure, grid = panels(2, 2, 3.6, shared=True)
     places = range(1, len(_UNITS) + 1)
     for column, (mode, name) in enumerate(_MODES.items()):
@@ -57,6 +58,11 @@ def dropout(keep: float = 0.5, seed: int = 0) -> Figure:
     return figure
 
 
+def _check_keep(function: str, keep: float) -> None:
+    if not 0 < keep <= 1:
+        raise ValueError(f"{function}: keep is a probability above 0 and at most 1, got {keep!r}")
+
+
 def dropout_outputs(mode: str, keep: float, seed: int, passes: int = _PASSES) -> tuple[Floats, Floats, Floats]:
     """The outputs of eight units: in one training pass, their mean over many, and in testing."""
     model = nn.Sequential(OrderedDict(units=nn.Identity()))
@@ -67,11 +73,14 @@ def dropout_outputs(mode: str, keep: float, seed: int, passes: int = _PASSES) ->
     return training[0].numpy(), training.mean(0).numpy(), model.eval()(rows)[0].numpy()
 
 
+@keeping_generator
 def drop_connect(keep: float = 0.5, seed: int = 1) -> Figure:
     """A layer of five inputs and four outputs: dropout removes units with all their weights, DropConnect weights.
 
     `keep` is the probability that a unit, or a weight, is kept. Both masks are drawn by the steps of these names.
+    Raises ValueError unless 0 < keep <= 1.
     """
+    _check_keep("drop_connect", keep)
     units, weights = kept_parts(keep, seed)
     figure, grid = panels(1, 2, 2.7)
     for axes, title, connected in zip(
@@ -118,11 +127,13 @@ def kept_parts(keep: float, seed: int, inputs: int = 5, outputs: int = 4) -> tup
     return units.numpy(), weights.numpy()
 
 
+@keeping_generator
 def stochastic_depth(blocks: int = 12, survival: float = 0.5, passes: int = 16, seed: int = 0) -> Figure:
     """Which blocks of a residual network live in each of several training passes; in testing all of them do.
 
     `survival` is the probability that the last block is kept; by the rule `linear`, earlier ones are kept more often.
     """
+    check_least("stochastic_depth", 1, blocks=blocks, passes=passes)
     live = live_blocks(blocks, survival, passes, seed)
     figure, (top, bottom) = panels(2, 1, 4.4, heights=[1, 5])
     axes = bottom[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from augreg.data.sample_photos import sample_photo
+from augreg.inspect.plots.calls import check_least
 from augreg.pages.canvas import COLORS, dots, headed, panels
 from augreg.pipeline import Pipeline
 
@@ -26,6 +27,7 @@ def preprocessing(photo: str | Path | None = None, points: int = 300, seed: int 
     All three panels have the same axes. The photo is the sample photo of a cat by default; `points` of its pixels are
     drawn. The step `normalize` computes what is shown, with the mean and standard deviation of the photo.
     """
+    check_least("preprocessing", 1, points=points)
     stages = scaled_pixels(sample_photo() if photo is None else photo)
     chosen = np.random.default_rng(seed).permutation(len(stages[0]))[:points]
     figure, grid = panels(1, 3, 2.1, shared=True)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from augreg.inspect.activation_statistics import LayerActivations, activations
+from augreg.inspect.plots.calls import check_least, keeping_generator
 from augreg.nn.activations import activation
 from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.pipeline import regularize
@@ -47,6 +48,7 @@ SCHEMES = (
 )
 
 
+@keeping_generator
 def initializations(width: int = 4096, depth: int = 6, samples: int = 16, seed: int = 0) -> Figure:
     """Histograms of the outputs of each layer, for five initializations, with the standard deviation of the outputs.
 
@@ -54,6 +56,7 @@ def initializations(width: int = 4096, depth: int = 6, samples: int = 16, seed: 
     in the six layers of 4096 of the default, which take some ten seconds and 200 MB. The standard deviations 0.01 and
     0.05 suit this width only: with n units, take the square root of 4096 / n times as much.
     """
+    check_least("initializations", 1, width=width, depth=depth, samples=samples)
     figure, grid = panels(len(SCHEMES), 1, _HEIGHT * len(SCHEMES) + 0.1)
     for axes, scheme in zip(grid.flat, SCHEMES, strict=True):
         layers = outputs_by_layer(scheme, width, depth, samples, seed)
@@ -79,7 +82,8 @@ def outputs_by_layer(scheme: Scheme, width: int, depth: int, samples: int, seed:
     signal = torch.randn(samples, width, generator=torch.Generator().manual_seed(seed))
     found = []
     for number in range(depth):
-        layer = nn.Sequential(nn.Linear(width, width, bias=False, dtype=torch.float32), activation(scheme.activation))
+        linear = nn.utils.skip_init(nn.Linear, width, width, bias=False)
+        layer = nn.Sequential(linear, activation(scheme.activation))
         regularize(layer, {"model": [{"init": {**scheme.init, "seed": seed + 1 + number}}]}).detach()
         statistics = activations(layer, signal)[-1]
         with torch.no_grad():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from augreg.inspect.plots.calls import check_least, keeping_generator
 from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.training.early_stopping import EarlyStopping
 
@@ -29,11 +30,13 @@ class Curves(NamedTuple):
     stopped: int | None
 
 
+@keeping_generator
 def early_stopping(patience: int = 10, epochs: int = 80, seed: int = 0) -> Figure:
     """The losses of a network that learns 120 samples by heart, the best epoch, and where EarlyStopping ends.
 
     After that epoch the curves are dotted: they show what further training would have done.
     """
+    check_least("early_stopping", 1, epochs=epochs)
     curves = training_curves(patience, epochs, seed)
     figure, ((axes,),) = panels(1, 1, 2.9)
     end = epochs if curves.stopped is None else curves.stopped + 1
@@ -61,7 +64,7 @@ def training_curves(patience: int, epochs: int, seed: int) -> Curves:
     inputs = torch.randn(_TRAINING + _VALIDATION, _INPUTS, generator=generator)
     wrong = torch.rand(len(inputs), generator=generator) < _WRONG
     labels = ((inputs[:, :3].sum(1) > 0) ^ wrong).long()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):  # what follows draws nothing
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Linear(_INPUTS, _UNITS), nn.ReLU(), nn.Linear(_UNITS, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)

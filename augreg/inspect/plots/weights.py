@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from augreg.inspect.plots.calls import keeping_generator
 from augreg.pages.canvas import COLORS, SIZE, headed, panels
 from augreg.pipeline import Pipeline
 
@@ -22,6 +23,7 @@ _STEPS, _RATE = 400, 0.1
 _ZERO = 0.01
 
 
+@keeping_generator
 def penalties(strength: float = 0.5, seed: int = 0) -> Figure:
     """The weights of a linear model that was trained without a penalty, with L2, and with L1 of the same strength.
 
