@@ -187,7 +187,11 @@ def test_a_fixed_lam_is_not_drawn() -> None:
         mixed, labels = pipe.batch(images, [0, 1], batch=number)
         assert (mixed[0] == 160).all() and (mixed[1] == 140).all()
         assert np.allclose(labels.dense(), [[0.4, 0.6], [0.6, 0.4]])
-    (mix,) = pipeline({"mixup": {"lam": {"step": [1.0, 0.3], "at": [5]}}}).batch.plan(2, (2, 2), epoch=5).blends
+    (mix,) = (
+        pipeline({"mixup": {"pairing": "roll", "lam": {"step": [1.0, 0.3], "at": [5]}}})
+        .batch.plan(2, (2, 2), epoch=5)
+        .blends
+    )
     assert isinstance(mix, Mix) and mix.weights == (0.3, 0.3)
 
 
