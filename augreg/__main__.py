@@ -23,6 +23,7 @@ from augreg.commands import (
     explain,
     listing,
     new_plugin,
+    plots,
     recipe,
     schema,
     stats,
@@ -97,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND"
     )  # not required: an unknown option is named first
-    for module in (listing, validate, explain, apply, stats, schema, doctor, audit, recipe, new_plugin, gallery):
+    for module in (
+        listing, validate, explain, apply, stats, schema, doctor, audit, recipe, plots, new_plugin, gallery,
+    ):  # fmt: skip
         module.add(commands)
     completion.add(commands, parser)
     return parser

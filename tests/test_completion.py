@@ -14,7 +14,7 @@ from augreg.spec.files import presets
 
 COMMANDS = {
     "list", "show", "validate", "explain", "apply", "stats", "schema", "gallery", "completion",
-    "doctor", "audit", "new-plugin", "recipe",
+    "doctor", "audit", "new-plugin", "recipe", "plots",
 }  # fmt: skip
 
 

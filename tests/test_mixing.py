@@ -23,6 +23,7 @@ STEPS: list[Any] = [
     "mixup",
     {"mixup": {"per": "pair", "pairing": "flip"}},
     {"mixup": {"per": "element", "pairing": "roll"}},
+    {"mixup": {"lam": 0.4}},
     "cutmix",
     {"cutmix": {"per": "element", "boxes": 3}},
     {"cutmix": {"per": "pair", "pairing": "flip", "alpha": 0.5}},
@@ -176,6 +177,30 @@ def test_p_is_the_chance_that_a_batch_is_mixed() -> None:
     applied = [plan.entries[1].applied for plan in plans]
     assert abs(np.mean(applied) - 0.3) < 4.9 * math.sqrt(0.3 * 0.7 / 3000)  # fails once in a million
     assert all(plan.entries[0].applied for plan in plans)
+
+
+def test_a_fixed_lam_is_not_drawn() -> None:
+    """Two images of 100 and 200: 0.4 x 100 + 0.6 x 200 = 160, and 0.4 x 200 + 0.6 x 100 = 140."""
+    images = np.stack([np.full((2, 2, 3), value, np.uint8) for value in (100, 200)])
+    pipe = pipeline({"mixup": {"lam": 0.4, "pairing": "roll"}}, classes=2)
+    for number in range(3):
+        mixed, labels = pipe.batch(images, [0, 1], batch=number)
+        assert (mixed[0] == 160).all() and (mixed[1] == 140).all()
+        assert np.allclose(labels.dense(), [[0.4, 0.6], [0.6, 0.4]])
+    (mix,) = (
+        pipeline({"mixup": {"pairing": "roll", "lam": {"step": [1.0, 0.3], "at": [5]}}})
+        .batch.plan(2, (2, 2), epoch=5)
+        .blends
+    )
+    assert isinstance(mix, Mix) and mix.weights == (0.3, 0.3)
+
+
+def test_a_spec_that_does_not_fix_lam_is_written_as_before() -> None:
+    """So that fingerprints of earlier specs stay the same."""
+    (drawn,) = pipeline("mixup").to_spec()["batch"]
+    assert drawn == {"mixup": {"alpha": 1.0, "per": "batch", "pairing": "permutation", "p": 1.0}}
+    fixed = pipeline({"mixup": {"lam": 0.25}})
+    assert Pipeline.from_spec(fixed.to_spec()) == fixed != pipeline("mixup")
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.2, 0.4, 0.8, 1.0, 4.0])
@@ -483,6 +508,9 @@ def test_errors_say_what_was_given_and_what_is_wanted(
     [
         ({"mixup": {"alpha": 0}}, "alpha"),
         ({"mixup": {"alfa": 1}}, "did you mean 'alpha'"),
+        ({"mixup": {"lam": 1.5}}, "lam"),
+        ({"mixup": {"lam": 0.4, "alpha": 0.2}}, "leave out alpha and per, got lam 0.4, alpha 0.2, per batch"),
+        ({"mixup": {"lam": 0.4, "per": "element"}}, "leave out alpha and per"),
         ({"cutmix": {"boxes": 0}}, "boxes"),
         ({"cutmix": {"per": "pixel"}}, "expected batch, pair, element"),
         ({"resizemix": {"scale": [0.0, 0.5]}}, "scale must lie in"),

@@ -155,3 +155,8 @@ def test_the_space_for_a_task_whose_user_gives_none() -> None:
         "model[0].dropout.p",
         "loss[0].label_smoothing.smoothing",
     ]
+
+
+def test_the_alpha_of_a_mixup_whose_lam_is_fixed_is_not_searched() -> None:
+    fixed = with_spec().replace(spec={"batch": [{"mixup": {"lam": 0.4}}], "classes": 3})
+    assert list(default_space(fixed)) == ["learning_rate", "weight_decay"]

@@ -10,17 +10,19 @@ from pathlib import Path
 __all__ = ["FLOORS", "circles", "files", "imported", "room", "upward"]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "files", "lazy", "notebook", "pages", "rng", "ops"),
-    ("columns", "steps", "images"),
+    ("errors", "files", "lazy", "notebook", "rng", "ops"),
+    ("columns", "steps", "images", "pages"),
     ("backends", "loss"),
     ("targets", "attachment"),
     ("execution", "nn"),
     ("named_views",),
-    ("batch", "registry", "regularizers", "inspect", "training", "views", "devices"),
+    ("batch", "registry", "regularizers", "training", "views", "devices"),
     ("transforms", "spec"),
     ("sides",),
     ("pipeline",),
-    ("data", "importers", "testing", "doctor", "expectation"),
+    ("data", "importers", "testing", "doctor"),
+    ("inspect",),
+    ("expectation",),
     ("recipe",),
     ("commands",),
     ("gallery",),

@@ -1,5 +1,7 @@
 """Inspects a model layer by layer: receptive fields, output sizes and statistics of activations. Needs torch.
 
+`augreg.inspect.plots` draws the plots of a lecture on training networks.
+
 from augreg import inspect
 
 print(inspect.receptive_field(model, (3, 224, 224)))
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 from augreg import lazy
 
 if TYPE_CHECKING:
+    from augreg.inspect import plots as plots
     from augreg.inspect.activation_statistics import (
         ActivationTable as ActivationTable,
         LayerActivations as LayerActivations,
@@ -35,5 +38,6 @@ __getattr__, __dir__, __all__ = lazy.names(
         "output_sizes": ("output_size", "transposed_output_size"),
         "activation_statistics": ("ActivationTable", "LayerActivations", "activations"),
     },
+    submodules=("plots",),
     needs="torch",
 )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from augreg.pages.canvas import COLORS, SIZE, headed, panels
+
 __all__ = ["Chart", "drawn", "mark_whole_numbers"]
+
+_CYCLE = ("accent", "second", "third", "fourth")
+_HEIGHT = 2.6  # inches of a chart
 
 
 @dataclass(frozen=True)
@@ -38,42 +44,32 @@ def mark_whole_numbers(axes: Any) -> None:
 
 
 def drawn(charts: Sequence[Chart], title: str, axes: Any = None) -> Any:
-    """The figure with one plot for each chart. Raises ValueError if there are too few axes."""
+    """The figure with one plot for each chart, from the top. Raises ValueError if there are too few axes."""
     if axes is None:
-        axes = _new_axes(len(charts))
+        _, axes = panels(len(charts), 1, _HEIGHT * len(charts))
     places = list(getattr(axes, "flat", axes if isinstance(axes, list | tuple) else [axes]))
     if len(places) < len(charts):
         raise ValueError(f"there are {len(charts)} charts and {len(places)} axes")
     for chart, place in zip(charts, places, strict=False):
         _draw(chart, place)
-    places[0].set_title(title)
+    places[0].set_title(title, color=COLORS["ink"], fontsize=SIZE + 0.5, loc="left")
     return places[0].figure
-
-
-def _new_axes(count: int) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"plots need {error.name}: pip install 'augreg[plots]'", name=error.name) from None
-    figure = Figure(figsize=(5.5 * count, 3.6), layout="constrained")
-    return figure.subplots(1, count, squeeze=False)[0]
 
 
 def _draw(chart: Chart, axes: Any) -> None:
     marker = "o" if len(chart.x) <= 40 and not chart.points else ""
-    for name, line in chart.lines.items():
+    for (name, line), color in zip(chart.lines.items(), itertools.cycle(_CYCLE), strict=False):
         values = [float("nan") if value is None else value for value in line]
         style = {"marker": "o", "linestyle": ""} if name in chart.points else {"marker": marker}
-        axes.plot(chart.x, values, markersize=3, label=name, **style)
+        axes.plot(chart.x, values, markersize=3, label=name, color=COLORS[color], **style)
     if chart.log_x:
         axes.set_xscale("log")
     elif chart.whole_x:
         mark_whole_numbers(axes)
     if chart.shaded is not None:
-        axes.axvspan(*chart.shaded, alpha=0.15)
+        axes.axvspan(*chart.shaded, color=COLORS["accent"], alpha=0.15, linewidth=0)
     if chart.marked is not None:
-        axes.axvline(chart.marked, linestyle="--", linewidth=1)
-    axes.set_xlabel(chart.x_label)
-    axes.set_ylabel(chart.y_label)
+        axes.axvline(chart.marked, color=COLORS["second"], linestyle="--", linewidth=1)
+    headed(axes, "", chart.x_label, chart.y_label)
     if len(chart.lines) > 1:
-        axes.legend()
+        axes.legend(fontsize=SIZE, labelcolor=COLORS["ink"], frameon=False)

@@ -65,22 +65,34 @@ class Mixup:
     """Blend each image with a partner, and likewise their labels: lam * x[i] + (1 - lam) * x[partner].
 
     lam is drawn from Beta(alpha, alpha): the smaller alpha, the closer it is to 0 or 1. The paper uses alpha 1 for
-    CIFAR and 0.2 for ImageNet, one lam for the batch, and a random permutation for the partners. Byte images are
-    rounded to the nearest integer. Zhang et al. 2017, arXiv 1710.09412.
+    CIFAR and 0.2 for ImageNet, one lam for the batch, and a random permutation for the partners. With a fixed `lam`
+    it is not drawn: 0.4 is 40 % of each image and 60 % of its partner. Byte images are rounded to the nearest
+    integer. Zhang et al. 2017, arXiv 1710.09412.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("lam",)  # it is left out of canonical specs if it is drawn
 
     alpha: _Alpha = 1.0
     per: _Per = "batch"
     pairing: _Pairing = "permutation"
+    lam: Annotated[float, Meta(ge=0, le=1)] | None = None
 
     def check(self) -> None:
         _check_pairs(self.per, self.pairing)
+        if self.lam is not None and (self.alpha != 1.0 or self.per != "batch"):
+            raise ValueError(
+                f"a fixed lam is the same for every image and is not drawn: leave out alpha and per, got lam "
+                f"{self.lam:g}, alpha {self.alpha:g}, per {self.per}"
+            )
 
     def sample(self, rng: Cursor, count: int, scene: Scene) -> Blend | tuple[Blend, ...]:
         if count < 2:
             return ()
-        draws = _draws(count, self.per)
-        weights = dirichlet_pairs(rng, self.alpha, draws.max() + 1).first[draws]
+        if self.lam is not None:
+            weights = np.full(count, self.lam)
+        else:
+            draws = _draws(count, self.per)
+            weights = dirichlet_pairs(rng, self.alpha, draws.max() + 1).first[draws]
         return blends.Mix(tuple(_partners(rng, count, self.pairing).tolist()), tuple(weights.tolist()))
 
 

@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from search import AXES, BEST, LANDSCAPES, SEARCHES, Row, Search, rates, threshold, when_found
 
-COLORS = dict(zip(SEARCHES, ("C7", "C1", "C0", "C2", "C3", "C4", "k"), strict=True))
+from augreg.pages.canvas import COLORS, SIZE, headed, panels, save as save_plot
+
+OF_SEARCHES = dict(zip(SEARCHES, ("C7", "C1", "C0", "C2", "C3", "C4", "k"), strict=True))
 
 
 def save(figure: Any, path: Path) -> None:
@@ -30,8 +32,8 @@ def draw_found(found: Mapping[tuple[str, int], Search], references: Sequence[Seq
     for name in SEARCHES:
         first = [when_found(found[name, seed].rows, least[seed]) or np.inf for seed in seeds]
         part = [np.mean(np.array(first) <= count) for count in trials]
-        axes.step(trials, part, where="post", color=COLORS[name], label=name)
-    axes.plot(trials, 1 - (1 - BEST) ** trials, ":", color=COLORS["random"], label="random, expected")
+        axes.step(trials, part, where="post", color=OF_SEARCHES[name], label=name)
+    axes.plot(trials, 1 - (1 - BEST) ** trials, ":", color=OF_SEARCHES["random"], label="random, expected")
     axes.set_xlabel("trials")
     axes.set_ylabel(f"seeds that found one of the best {100 * BEST:.0f} %")
     axes.set_ylim(-0.02, 1.02)
@@ -41,31 +43,43 @@ def draw_found(found: Mapping[tuple[str, int], Search], references: Sequence[Seq
 
 def draw_nine(trials: Mapping[str, Sequence[Row]], sections: Mapping[str, Sequence[Row]], path: Path) -> None:
     """Nine trials of a grid and nine random ones with their accuracies, and the accuracy along either axis."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    for panel, (name, rows) in zip(figure.subfigures(1, 2), trials.items(), strict=True):
-        places = panel.add_gridspec(2, 2, width_ratios=(1, 4), height_ratios=(1, 3))
-        middle = panel.add_subplot(places[1, 1], xscale="log", yscale="log")
-        top, left = panel.add_subplot(places[0, 1], sharex=middle), panel.add_subplot(places[1, 0], sharey=middle)
+    figure, grid = panels(5, 2, 7.0, widths=(1, 4), heights=(1, 3, 0.12, 1, 3))
+    for axes in grid[2]:  # between the two searches
+        axes.set_axis_off()
+    for (name, rows), first in zip(trials.items(), (0, 3), strict=True):
+        (corner, top), (left, middle) = grid[first : first + 2]
+        corner.set_axis_off()
+        top.sharex(middle)
+        left.sharey(middle)
+        middle.set(xscale="log", yscale="log")
         spots = [[row.parameters[axis] for row in rows] for axis in AXES]
-        middle.plot(*spots, "ko", clip_on=False)
+        middle.plot(*spots, "o", color=COLORS["accent"], clip_on=False)
         for row, *spot in zip(rows, *spots, strict=True):
-            middle.annotate(f"{100 * row.accuracy:.0f}", spot, (4, 4), textcoords="offset points", fontsize=8)
+            middle.annotate(
+                f"{100 * row.accuracy:.0f}", spot, (4, 4), textcoords="offset points", fontsize=SIZE,
+                color=COLORS["ink"],
+            )  # fmt: skip
         (x, y), (u, v) = [
             ([row.parameters[axis] for row in sections[axis]], [100 * row.accuracy for row in sections[axis]])
             for axis in AXES
         ]
-        top.fill_between(x, 0, y, color="C2", alpha=0.5)
-        left.fill_betweenx(u, 0, v, color="C2", alpha=0.5)
+        top.fill_between(x, 0, y, color=COLORS["third"], alpha=0.35, linewidth=0)
+        left.fill_betweenx(u, 0, v, color=COLORS["third"], alpha=0.35, linewidth=0)
         for place, other in zip(*spots, strict=True):
-            top.axvline(place, color="k", linewidth=0.8)
-            left.axhline(other, color="k", linewidth=0.8)
-        top.set(ylim=(0, 100), ylabel="accuracy, %")
-        left.set(xlim=(100, 0), xlabel="accuracy, %", ylabel="weight decay: does not matter")
-        middle.set_xlabel("learning rate: matters")
+            top.axvline(place, color=COLORS["second"], linewidth=1)
+            left.axhline(other, color=COLORS["second"], linewidth=1)
+        top.set(ylim=(0, 100), yticks=(0, 100))
+        left.set(xlim=(100, 0), xticks=(100, 0))
         for own in (top, middle, left):
+            own.grid(visible=False)
             own.minorticks_off()
+        best = max(row.accuracy for row in rows)
+        headed(top, f"{name}: {len({*spots[0]})} rates, the best has {100 * best:.1f} %", "", "accuracy, %")
+        headed(left, "", "accuracy, %", "weight decay: does not matter")
+        headed(middle, "", "learning rate: matters")
         top.tick_params(labelbottom=False)
         middle.tick_params(labelleft=False)
-        best = max(row.accuracy for row in rows)
-        panel.suptitle(f"{name}: {len({*spots[0]})} rates, the best trial has {100 * best:.1f} %", fontsize=10)
-    save(figure, path)
+    save_plot(
+        figure, path, "Nine trials of a grid and nine random ones",
+        "The grid tries three learning rates, the random search nine, of which some are better.",
+    )  # fmt: skip

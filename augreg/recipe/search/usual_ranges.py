@@ -7,7 +7,7 @@ from typing import Any
 
 from augreg.recipe.result import Result
 from augreg.recipe.search.paths import known_values, refusal, space_of
-from augreg.recipe.search.space import Space
+from augreg.recipe.search.space import Range, Space, parameter
 from augreg.recipe.state import kept
 from augreg.recipe.task import Task
 from augreg.recipe.training import start
@@ -49,7 +49,8 @@ def default_space(task: Task, rate: Result | None = None) -> Space:
         step = _STEP.fullmatch(path)
         if step and step[1] in _OF_STEPS and isinstance(value, int | float):
             written = _OF_STEPS[step[1]]
-            if isinstance(written, str) or not any(refusal(task, path, end) for end in written):
+            ends = parameter(written)
+            if isinstance(ends, Range) and not any(refusal(task, path, end) for end in (ends.low, ends.high)):
                 found[path] = written
     return space_of(task, found)
 
