@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from augreg.files.locks import BusyError, locked
 from augreg.images.files import read_file
 
 __all__ = [
@@ -34,10 +35,6 @@ _FREE = ("spec", "copies", "left_over")  # may differ: the fingerprint identifie
 
 class OtherOutputError(Exception):
     """The folder contains files of another run."""
-
-
-class BusyError(Exception):
-    """Another run is writing to the same folder."""
 
 
 def write(path: Path, data: bytes, below: Path | None = None) -> None:
@@ -110,24 +107,10 @@ def lock(folder: Path) -> Iterator[None]:
 
     On a system or a file system without such locks, this does nothing.
     """
-    try:
-        import fcntl
-    except ImportError:
+    with locked(
+        folder, f"{folder}: another augreg apply is writing there; wait until it ends, or choose another folder"
+    ):
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"{folder}: another augreg apply is writing there; wait until it ends, or choose another folder"
-            ) from None
-        except OSError:
-            pass
-        yield
-    finally:
-        os.close(handle)
 
 
 def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str]) -> list[str]:
