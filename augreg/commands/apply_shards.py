@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from augreg.commands import parallel
 from augreg.commands.console import FAILED, USAGE, print_error
@@ -19,7 +19,7 @@ from augreg.images.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from augreg.pipeline import Pipeline
-    from augreg.sharding.begin import Begun, Request
+    from augreg.sharding.begin import Begun
     from augreg.sharding.job import Job, Task
     from augreg.sharding.state import ShardRecord
 

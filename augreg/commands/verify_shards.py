@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from augreg.commands import parallel
 from augreg.commands.console import FAILED, print_error, print_lines
@@ -14,9 +13,8 @@ from augreg.commands.progress import progress
 
 if TYPE_CHECKING:
     from augreg.sharding.begin import Begun, Request
-    from augreg.sharding.job import Task
     from augreg.sharding.storage import Storage
-    from augreg.sharding.verify import Checked
+    from augreg.sharding.verify import Check, Checked
 
 __all__ = ["dry_run", "verify"]
 
@@ -28,7 +26,7 @@ class _Check:
     storage: Storage
     to: str
 
-    def __call__(self, task: Task) -> Checked:
+    def __call__(self, task: Check) -> Checked:
         from augreg.sharding.verify import check_shard
 
         return check_shard(self.storage, self.to, task)

@@ -16,7 +16,7 @@ from augreg.sharding.records import Input
 from augreg.sharding.state import State
 from augreg.sharding.storage import Storage, open_storage
 
-__all__ = ["Begun", "Request", "begin"]
+__all__ = ["Begun", "Request", "begin", "part_of"]
 
 _WILD = "*?[{"
 _INPUT_OF = {"folder": "folder", "list": "tar", "tar": "tar", "parquet": "parquet"}
@@ -86,12 +86,12 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     job = _job(request, storage, input, before)
     manifest = _manifest(request, job, input)
     if write:
+        storage.make()
         notes = claim(storage, manifest)
     else:
         notes = [] if before is None else differences(storage.location, before, manifest)
     state = State(storage)
-    first, last = ((request.part[0] - end) * job.shards // request.part[1] for end in (1, 0))
-    part = range(first, last)
+    part = part_of(request.part, job.shards)
     finished = state.finished().intersection(part)
     failures: dict[str, str] = {}
     for shard in sorted(state.failed() & finished):
@@ -105,6 +105,12 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
         else:
             failures.update(record.failures)
     return Begun(job, input, part, frozenset(finished), failures, notes)
+
+
+def part_of(part: tuple[int, int], shards: int) -> range:
+    """The numbers of the shards in part i of n."""
+    number, parts = part
+    return range((number - 1) * shards // parts, number * shards // parts)
 
 
 def _job(request: Request, storage: Storage, input: Input, before: Mapping[str, Any] | None) -> Job:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from augreg.sharding.begin import Request, begin, part_of
-from augreg.sharding.job import Task
 from augreg.sharding.manifest import MANIFEST, OtherOutputError, read_manifest
 from augreg.sharding.outputs import data_name, digest_of
 from augreg.sharding.records import Input, InputError, Piece
@@ -16,7 +15,14 @@ from augreg.sharding.shard import input_digest
 from augreg.sharding.state import FOLDER, ShardRecord, State
 from augreg.sharding.storage import Storage, open_storage
 
-__all__ = ["Checked", "OutputToCheck", "check_shard", "open_output", "strays"]
+__all__ = ["Check", "Checked", "OutputToCheck", "check_shard", "open_output", "strays"]
+
+
+class Check(NamedTuple):
+    """A shard to check, and what it was made from, unless that is not to be read."""
+
+    shard: int
+    piece: Piece | None
 
 
 class Checked(NamedTuple):
@@ -37,10 +43,10 @@ class OutputToCheck:
     input: Input | None = None
     notes: Sequence[str] = ()
 
-    def tasks(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[Check]:
         """The shards to check."""
         for shard in self.part:
-            yield Task(shard, None if self.input is None else self.input.piece(shard, self.shards))
+            yield Check(shard, None if self.input is None else self.input.piece(shard, self.shards))
 
 
 def open_output(request: Request, inputs: bool) -> OutputToCheck:
@@ -57,7 +63,7 @@ def open_output(request: Request, inputs: bool) -> OutputToCheck:
     return OutputToCheck(storage, manifest["to"], manifest["shards"], part_of(request.part, manifest["shards"]))
 
 
-def check_shard(storage: Storage, to: str, task: Task) -> Checked:
+def check_shard(storage: Storage, to: str, task: Check) -> Checked:
     """Compare the data of a shard with its record; and its piece, if the task has one, with what it was made from."""
     record = State(storage).record(task.shard)
     if record is None:
