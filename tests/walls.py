@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("transforms", "spec"),
     ("sides",),
     ("pipeline",),
-    ("data", "importers", "testing", "doctor", "expectation"),
+    ("data", "importers", "testing", "doctor", "expectation", "sharding"),
     ("recipe",),
     ("commands",),
     ("gallery",),
