@@ -19,15 +19,20 @@ class InputError(AugregError):
 class Sample:
     """An image with what belongs to it, encoded as it was stored.
 
-    `key` names the sample in errors and in the names of outputs; `index` is its address for the draws. `image` and
-    the values of `masks` are files of images as bytes. `targets` are boxes, labels, keypoints: lists of numbers and
-    strings under the keys that the pipeline knows. `label` is the class of the image: its number, or its name.
-    `carried` travels unchanged: members of a tar as bytes, values of columns. Where a sample cannot be read,
-    `failure` says why, and the rest is empty; the samples after it can be read.
+    `key` names the sample in errors; `index` is its address for the draws. `name` is the stem of its outputs, with
+    folders: the key without its suffix, or with it where another sample would have the same. `source` is the file
+    that holds the sample, without its suffix, where each of several files holds several: a name in a tar is unique
+    in its file only. `image` and the values of `masks` are files of images as bytes. `targets` are boxes, labels,
+    keypoints: lists of numbers and strings under the keys that the pipeline knows. `label` is the class of the
+    image: its number, or its name. `carried` travels unchanged: members of a tar as bytes under their suffix
+    without its first dot, values of columns. `carried["json"]` of a tar has no longer the keys that are targets.
+    Where a sample cannot be read, `failure` says why, and the rest is empty; the samples after it can be read.
     """
 
     key: str
     index: int | str
+    name: str = ""
+    source: str = ""
     image: bytes = b""
     masks: Mapping[str, bytes] = field(default_factory=dict)
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +68,8 @@ class Input(Protocol):
     """A hash of the list: of the names in it, and of the sizes of files that hold several samples."""
     count: int | None
     """The number of samples; None where it is not known before the files are read."""
+    names: int
+    """The number of names in the list: of samples, or of files that hold several."""
     classes: tuple[str, ...]
     """The names of the classes, where they are known: labels are numbers into it."""
     columns: tuple[Column, ...]
