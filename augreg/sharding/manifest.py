@@ -38,7 +38,7 @@ def made_with(backend: str) -> Mapping[str, str]:
 
 
 def read_manifest(storage: Storage) -> dict[str, Any] | None:
-    """The manifest of an output in shards; None if there is none. Raises OtherOutputError for that of something else."""
+    """The manifest of an output in shards; None if there is none. Raises OtherOutputError for another one."""
     if not storage.exists(MANIFEST):
         return None
     try:
@@ -55,7 +55,7 @@ def read_manifest(storage: Storage) -> dict[str, Any] | None:
 
 
 def _valid(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest is that of an output in shards, as far as a run relies on it; somebody may have edited it."""
+    """Whether a manifest is one of an output in shards, as far as a run relies on it: somebody may have edited it."""
     shards = manifest.get("shards")
     texts = ("backend", "fingerprint", "format", "to")
     return (
