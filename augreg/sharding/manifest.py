@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from augreg.images.folders import MANIFEST
 from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
 __all__ = ["MANIFEST", "OtherOutputError", "check_empty", "claim", "differences", "made_with", "read_manifest"]
 
-MANIFEST: Final = "augreg.json"
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
 _SHOWN: Final = 12  # letters of a fingerprint
 _ADVICE: Final = "choose another folder, or remove this one"

@@ -16,7 +16,7 @@ from augreg.images.encoding import decode_mask, encode, encode_mask
 from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import MANIFEST
 from augreg.sharding.outcome import StopError
-from augreg.sharding.outputs import Output, Writer, data_name, open_writer
+from augreg.sharding.outputs import Output, Writer, open_writer
 from augreg.sharding.records import InputError, Piece, Sample
 from augreg.sharding.state import ShardRecord, State, shard_name
 
@@ -52,7 +52,6 @@ def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: Fals
 
 
 def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | None:
-    job.storage.remove_temporary(data_name(job.to, task.shard))  # of a run that was killed
     writer = open_writer(job.to, job.storage, task.shard, format=job.format, classes=job.classes, columns=job.columns)
     digest, failures, images, copies = hashlib.sha256(), {}, 0, 0
     try:
@@ -92,7 +91,10 @@ def _write_copies(job: Job, sample: Sample, writer: Writer) -> tuple[int, str]:
             return made, printable(f"{type(error).__name__}: {error}")
         if output is None:
             return made, ""
-        writer.add(output)
+        try:
+            writer.add(output)
+        except ImageError as error:
+            return made, printable(str(error))
         made += 1
 
 

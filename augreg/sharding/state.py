@@ -77,6 +77,12 @@ class State:
             self._storage.write(f"{_MARKERS}{shard_name(record.shard)}", b"")
         self._storage.write(name, msgspec.json.encode(record))
 
+    def clean_up(self, shards: int) -> None:
+        """Remove what killed runs left half-written, if all shards are finished: then no run is writing."""
+        if len(self.finished()) == shards:
+            for name in self._storage.names("", temporary=True):
+                self._storage.remove(name)
+
     def forget(self, shard: int) -> None:
         """Make a shard unfinished."""
         self._storage.remove(f"{_RECORDS}{shard_name(shard)}.json")
