@@ -131,6 +131,9 @@ def from_folder(out: Path) -> list[Made]:
 
 def from_parquet(out: Path) -> list[Made]:
     rows = [row for path in sorted(out.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    for row in rows:
+        if "json" in row:  # of a tar, without the targets
+            row |= json.loads(row["json"])
     return [
         Made(pixels(row["image"]["bytes"]), pixels(row["mask"]["bytes"]), *(row[name] for name in Made._fields[2:]))
         for row in rows
@@ -181,7 +184,7 @@ def test_a_folder_in_shards_has_the_files_of_one_without(tmp_path: Path) -> None
     command[3] = str(tmp_path / "sharded")
     assert main([*command, "--processes=1", "--shards=4"]) == 0
     found = data_of(tmp_path / "sharded")
-    assert found == data_of(tmp_path / "plain") and len(found) == 20
+    assert found == data_of(tmp_path / "plain") and len(found) == 22
 
 
 def test_class_folders_become_labels_and_their_names(tmp_path: Path) -> None:
