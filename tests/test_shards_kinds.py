@@ -110,7 +110,12 @@ def of_files(files: dict[str, bytes], stem: str, mask: str, label: Any = None) -
     about = json.loads(files[f"{stem}.json"])
     found = label if label is not None else about["label"]
     return Made(
-        pixels(files[f"{stem}.png"]), pixels(files[f"{stem}{mask}"]), about["boxes"], about["labels"], found, about["by"]
+        pixels(files[f"{stem}.png"]),
+        pixels(files[f"{stem}{mask}"]),
+        about["boxes"],
+        about["labels"],
+        found,
+        about["by"],
     )
 
 
@@ -162,7 +167,6 @@ def test_every_kind_of_input_becomes_every_kind_of_output(kind: str, to: str, tm
         np.testing.assert_array_equal(found.mask, want["mask"])
         assert (found.boxes, found.labels, found.label, found.by) == (want["boxes"], want["labels"], one.label, "me")
     assert main([*command, *more, "--verify-inputs"]) == 0
-
 
 
 def write_classes(folder: Path) -> None:
