@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from augreg.errors import AugregError
+
 __all__ = ["Column", "Input", "InputError", "Piece", "Sample"]
 
 
-class InputError(Exception):
+class InputError(AugregError):
     """A part of the input that cannot be read: a damaged shard, a missing column. It says where and what to do."""
 
 
