@@ -33,6 +33,8 @@ _META: Final = re.compile(r"__[^/]*__($|/)")
 """Members that WebDataset skips."""
 _SEEN: Final = 16
 """Samples of the first file that are read to know what parts samples have."""
+_SCANS: Final = 8
+"""Files of which the beginnings of samples are kept: 9 bytes for each."""
 _DAMAGED: Final = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError, UnicodeError, ValueError)
 
 
@@ -45,13 +47,27 @@ class _Members:
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         last = -1
-        while (member := self._tar.next()) is not None:
-            self._tar.members = []  # type: ignore[attr-defined]  # it keeps them all
+        while (member := self._next()) is not None:
             if member.offset <= last or member.size < 0:  # negative sizes would lead around in a circle
                 raise tarfile.ReadError(f"damaged at byte {last:,}")
             last = member.offset
             yield member
         self._check_end()
+
+    def _next(self) -> tarfile.TarInfo | None:
+        """The next member. `tarfile` takes ten times as long for a plain file, so it reads all others."""
+        tar, offset = self._tar, self._tar.offset
+        if tar.firstmember is None and not tar.pax_headers:  # type: ignore[attr-defined]
+            self._file.seek(offset)
+            member = _plain_file(self._file.read(tarfile.BLOCKSIZE))
+            if member is not None:
+                member.offset, member.offset_data = offset, offset + tarfile.BLOCKSIZE
+                tar.offset = member.offset_data - (-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                return member
+            self._file.seek(offset)
+        found = tar.next()
+        tar.members = []  # type: ignore[attr-defined]  # it keeps them all
+        return found
 
     def _check_end(self) -> None:
         self._file.seek(self._tar.offset)
@@ -61,6 +77,14 @@ class _Members:
         if len(block) < tarfile.BLOCKSIZE or block.strip(b"\0"):
             raise tarfile.ReadError(f"damaged at byte {self._tar.offset:,}")
 
+    def stamp(self) -> tuple[int, ...]:
+        """What changes when a file of this machine is replaced; of others, nothing is known."""
+        try:
+            found = os.fstat(self._file.fileno())
+        except OSError:
+            return ()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
     def go_to(self, offset: int) -> None:
         """Go on at a member that was seen before."""
         self._tar.offset = offset
@@ -69,12 +93,33 @@ class _Members:
 
     def read(self, member: tarfile.TarInfo) -> bytes:
         """The bytes of a regular member."""
-        file = self._tar.extractfile(member)
-        assert file is not None
-        data = file.read()
+        if member.sparse is None:  # type: ignore[attr-defined]
+            self._file.seek(member.offset_data)
+            data = self._file.read(member.size)
+        else:
+            file = self._tar.extractfile(member)
+            assert file is not None
+            data = file.read()
         if len(data) < member.size:
             raise tarfile.ReadError("unexpected end of data")
         return data
+
+
+def _plain_file(header: bytes) -> tarfile.TarInfo | None:
+    """The member of a header that is nothing but that of a regular file; None for any other, and for a damaged one."""
+    if len(header) < tarfile.BLOCKSIZE or header[156] not in b"0\0" or header[345] or header[124] & 128:
+        return None  # the last two are of a longer name, and of a size that is not in octal digits
+    try:
+        total = int(header[148:156].rstrip(b"\0 "), 8)
+        size = int(header[124:136].rstrip(b"\0 "), 8)
+    except ValueError:
+        return None
+    name = header[: header.index(0, 0, 101) if 0 in header[:100] else 100]
+    if total != sum(header) - sum(header[148:156]) + 256 or size < 0 or name.endswith(b"/"):
+        return None
+    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+    member.size = size
+    return member
 
 
 @contextlib.contextmanager
@@ -140,19 +185,16 @@ class TarPiece:
         """The samples in order. Raises InputError for a file that is damaged, after the samples before the damage."""
         for location, source in self.files:
             with _opened(location) as members:
-                for group, repeated in self._own(members):
+                for group, repeated in self._own(location, members):
                     yield self._sample(members, group, source, repeated)
 
-    def _own(self, members: _Members) -> Iterator[tuple[_Group, bool]]:
+    def _own(self, location: str, members: _Members) -> Iterator[tuple[_Group, bool]]:
         """The groups of this part, and whether their keys were there before."""
-        seen = Seen()
         if self.parts == 1:
+            seen = Seen()
             yield from ((group, seen.again(group.key)) for group in _groups(members))
             return
-        starts, again = array("Q"), bytearray()
-        for group in _groups(members):  # headers only: it seeks over the data
-            starts.append(group.offset)
-            again.append(seen.again(group.key))
+        starts, again = _scanned(location, members)
         first, last = share(len(starts), self.part, self.parts)
         if first < last:
             members.go_to(starts[first])
@@ -171,6 +213,28 @@ class TarPiece:
             return _made(key, source, parts, self.roles)
         except (InputError, ValueError, RecursionError) as error:
             return Sample(key, key, output_name(key), source, failure=str(error))
+
+
+_scans: dict[str, tuple[Any, array[int], bytearray]] = {}
+"""Of the last files, what tells one version of a file from another, and the result of `_scanned`."""
+
+
+def _scanned(location: str, members: _Members) -> tuple[array[int], bytearray]:
+    """Where each sample of a file begins, and whether its key was there before.
+
+    It is kept in this process for the other shards of the file.
+    """
+    stamp = members.stamp()
+    if location in _scans and _scans[location][0] == stamp:
+        return _scans[location][1:]
+    seen, starts, again = Seen(), array("Q"), bytearray()
+    for group in _groups(members):  # headers only: it seeks over the data
+        starts.append(group.offset)
+        again.append(seen.again(group.key))
+    while len(_scans) >= _SCANS:
+        del _scans[next(iter(_scans))]
+    _scans[location] = stamp, starts, again
+    return starts, again
 
 
 def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sample:
