@@ -64,7 +64,7 @@ def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | N
             made, reason = _write_copies(job, sample, writer)
             copies += made
             if reason:
-                failures[sample.key] = reason[:_MOST_REASON]
+                failures[f"{sample.source}/{sample.key}" if sample.source else sample.key] = reason[:_MOST_REASON]
         size, sha256 = writer.close()
     except BaseException:
         writer.abort()
@@ -110,7 +110,7 @@ def augment(job: Job, sample: Sample) -> Iterator[Output]:
     masks = {name: decode_mask(data, name) for name, data in sample.masks.items()}
     followers = {**{name: mask for name, (mask, _) in masks.items()}, **sample.targets}
     given = {"image": read, **followers} if followers else read
-    stem = sample.name
+    stem = job.name_of(sample)
     for view in range(job.copies):
         if job.test:
             found = pipeline.test(given)
