@@ -93,7 +93,7 @@ class _Members:
 
     def read(self, member: tarfile.TarInfo) -> bytes:
         """The bytes of a regular member."""
-        if member.sparse is None:  # type: ignore[attr-defined]
+        if member.sparse is None:
             self._file.seek(member.offset_data)
             data = self._file.read(member.size)
         else:
@@ -106,7 +106,7 @@ class _Members:
 
 
 def _plain_file(header: bytes) -> tarfile.TarInfo | None:
-    """The member of a header that is nothing but that of a regular file; None for any other, and for a damaged one."""
+    """The member of a header that is only that of a regular file; None for any other, and for a damaged one."""
     if len(header) < tarfile.BLOCKSIZE or header[156] not in b"0\0" or header[345] or header[124] & 128:
         return None  # the last two are of a longer name, and of a size that is not in octal digits
     try:
