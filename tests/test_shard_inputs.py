@@ -13,7 +13,7 @@ import pytest
 
 from augreg.commands.apply import _tasks
 from augreg.commands.input_images import find_images
-from augreg.sharding.inputs import kind_of, names as names_module, open_input
+from augreg.sharding.inputs import kind_of, names as names_module, open_input, stems as stems_module
 from augreg.sharding.inputs.listed import default_shards
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
@@ -90,19 +90,26 @@ def test_names_are_sorted_in_chunks_as_in_one(chunk: int, monkeypatch: pytest.Mo
     assert list(sort_names([])) == []
 
 
-def test_paths_are_found_by_stem_and_of_several_the_last() -> None:
+@pytest.mark.parametrize("collide", [False, True])
+def test_paths_are_found_by_stem_and_of_several_the_last(collide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if collide:  # as different names may
+        monkeypatch.setattr(stems_module, "hash", lambda text: len(text) // 2, raising=False)
     names = compressed(["a.jpg", "b.jpg", "b.png", "c/a.jpg"])
     by_stem = ByStem(names, lambda name: name.rpartition(".")[0])
     assert list(by_stem.find(["a", "b", "c", "c/a", ""])) == ["a.jpg", "b.png", None, "c/a.jpg", None]
 
 
-def test_equal_names_of_outputs_are_refused() -> None:
+@pytest.mark.parametrize("collide", [False, True])
+def test_equal_names_of_outputs_are_refused(collide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if collide:
+        monkeypatch.setattr(stems_module, "hash", lambda text: len(text) // 2, raising=False)
+
     def twins(*keys: str) -> list[bool] | None:
         stems = Stems()
         for key in keys:
             stems.add(key.rpartition(".")[0])
-        found = stems.twins(lambda: keys)
-        return None if found is None else found.tolist()
+        found = stems.twins(lambda: ((key.rpartition(".")[0], key) for key in keys))
+        return None if found is None or not found.any() else found.tolist()
 
     assert twins("a.jpg", "b.jpg") is None
     assert twins("a.jpg", "b.jpg", "A.png", "a.pn.gif") == [True, False, True, False]

@@ -27,6 +27,7 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
 _WILD: Final = re.compile(r"[*?\[]")
+_LEADS_OUT: Final = ("", "/", ".")
 _MOST_FILES: Final = 10_000_000
 _AT_ONCE: Final = 16  # remote files whose size is asked for at once
 
@@ -69,6 +70,8 @@ def path_of(location: str) -> str:
 
 def output_name(path: str) -> str:
     """The path of a file in the output: below it, whatever the path or the URL of the input is."""
+    if path[:1] not in _LEADS_OUT and "//" not in path and "/." not in path and path[-1] != "/":
+        return path  # as nearly all are
     path = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*/", "", path_of(located(path)))
     return "/".join(part for part in path.split("/") if part not in ("", ".", "..")) or "image"
 
