@@ -405,6 +405,30 @@ def test_a_value_that_is_none_is_a_failure_of_its_own(images: Path) -> None:
     assert failures[1] == "mask cannot be read: No such file or directory"
 
 
+def test_ids_and_labels_as_they_are_written(images: Path) -> None:
+    text = "image,id,label\na.jpg,7,007\nm.png,007,3\nm2.png,a.png,\nsub/b.png,a.jpg,\n"
+    found = samples(listed(images, "a.csv", text, columns={"id": "id"}))
+    assert [sample.index for sample in found] == [7, "007", "a.png", "a.jpg"]
+    assert [sample.name for sample in found] == ["7", "007", "a.png", "a.jpg"]
+    assert [sample.label for sample in found] == [7, 3, None, None]
+    rows = [{"image": "a.jpg", "boxes": [], "label": []}, {"image": "m.png", "label": [1, 2]}]
+    first, second = samples(listed(images, "a.jsonl", "\n".join(map(json.dumps, rows))))
+    assert first.targets == {"boxes": [], "label": []} and second.targets == {"label": [1, 2]}  # those of objects
+
+
+def test_a_path_that_is_not_utf_8(images: Path) -> None:
+    (images / "a.jpg").rename(os.fsdecode(os.fsencode(images) + b"/\xff.jpg"))
+    (images / "a.txt").write_bytes(b"\xff.jpg\n")
+    (sample,) = samples(open_input(str(images / "a.txt")))
+    assert (sample.key, sample.index, sample.name, sample.image) == ("\\xff.jpg", "\\xff.jpg", "\\xff", b"a.jpg")
+
+
+def test_entries_with_ever_new_keys_are_refused(tmp_path: Path) -> None:
+    rows = (json.dumps({"image": f"{row}", **{f"{row}-{key}": 1 for key in range(500)}}) for row in range(20))
+    with pytest.raises(InputError, match="its entries have more than 4,096 different keys"):
+        listed(tmp_path, "a.jsonl", "\n".join(rows))
+
+
 def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with path.open("wb") as file:
@@ -487,3 +511,6 @@ def test_a_remote_file_system_that_fails(memory: str, monkeypatch: pytest.Monkey
         "cannot be read: RuntimeError: the token has expired",
         "",
     ]
+    monkeypatch.setattr(system, "ls", failing)
+    with pytest.raises(InputError, match="in: cannot be read: "):
+        open_input(memory)

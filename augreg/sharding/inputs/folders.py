@@ -16,7 +16,16 @@ from augreg.images import folders
 from augreg.images.folders import MANIFEST, MASK, is_image, key_of, masked
 from augreg.images.suffixes import SUFFIXES
 from augreg.sharding.inputs.listed import Listed, default_shards, share
-from augreg.sharding.inputs.locations import filesystem, is_folder, is_url, joined, parent_of, read, reason
+from augreg.sharding.inputs.locations import (
+    filesystem,
+    is_folder,
+    is_url,
+    joined,
+    parent_of,
+    read,
+    reason,
+    remote_errors,
+)
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
 from augreg.sharding.records import Column, InputError, Sample
@@ -155,9 +164,9 @@ def _walk_remote(folder: str, leave_out: str) -> Iterator[str]:
     skipped = filesystem(leave_out)[1].rstrip("/") if is_url(leave_out) else None
 
     def below(path: str, prefix: str) -> Iterator[str]:
-        entries = {
-            entry["name"].rstrip("/").rpartition("/")[2]: entry["type"] for entry in system.ls(path, detail=True)
-        }
+        with remote_errors(folder):
+            found = system.ls(path, detail=True)
+        entries = {entry["name"].rstrip("/").rpartition("/")[2]: entry["type"] for entry in found}
         if prefix and MANIFEST in entries:
             return
         for name in sort_names(name for name in entries if name and not name.startswith(".")):

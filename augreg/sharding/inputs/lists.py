@@ -13,11 +13,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.images.folders import stem_of
+from augreg.images.folders import key_of, stem_of
 from augreg.sharding.inputs.listed import Listed, default_shards, share
 from augreg.sharding.inputs.locations import joined, open_file, output_name, parent_of, path_of, read, reason
 from augreg.sharding.inputs.names import Names, NamesWriter
-from augreg.sharding.inputs.roles import Role, Roles, label_of, number_or_text
+from augreg.sharding.inputs.roles import Role, Roles, id_of, label_of, number_or_text
 from augreg.sharding.inputs.stems import Stems
 from augreg.sharding.records import Column, InputError, Sample
 
@@ -27,6 +27,7 @@ _IMAGES: Final = ("image", "path", "file", "file_name", "filename", "url")
 """Columns that are taken for the image's, if the user names none: the first of these that is there."""
 _LONGEST: Final = 1 << 24
 """The most letters of an entry."""
+_MOST_COLUMNS: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,7 @@ class Entries:
         path = None if image is None else row.get(image)
         if not isinstance(path, str) or not path:
             raise ValueError("it has no image")
-        if id is None:
-            return path, path
-        index = row.get(id)
-        if self.kind == "csv" and isinstance(index, str):
-            index = number_or_text(index)
-        if isinstance(index, bool) or not isinstance(index, int | str) or index == "":
-            raise ValueError("it has no id, which is a number or a text")
-        return path, index
+        return path, key_of(path) if id is None else id_of(row.get(id), written=self.kind == "csv")
 
     def names(self, entry: str) -> tuple[str, str]:
         """The stem of the outputs of an entry, and the longer one for images that differ only in their suffix."""
@@ -198,6 +192,9 @@ def _listed(location: str, kind: str, roles: Roles, text: io.TextIOWrapper) -> L
     if not len(records):
         raise InputError(f"{location}: an empty list")
     _check_columns(entries.roles, roles, location)
+    if labels == {list} and roles.labels_objects and "label" not in roles.columns:  # one for each object
+        found = {**entries.roles, entries.places["label"]: Role("targets", "label")}
+        entries, labels = replace(entries, roles=found), set()
     entries = replace(entries, numbers=labels <= {int})
     twins = stems.twins(lambda: map(entries.names, records))
     count = len(records)
@@ -222,6 +219,8 @@ def _roles(
 ) -> dict[str, Role]:
     """The roles of columns, and of those that were there before. Raises InputError where two would be one part."""
     found = dict(before or {})
+    if len(found) > _MOST_COLUMNS:
+        raise InputError(f"{location}: its entries have more than {_MOST_COLUMNS:,} different keys")
     try:
         new = roles.of_columns([*found, *(column for column in columns if column not in found)])
     except InputError as error:
