@@ -21,7 +21,7 @@ from augreg.images.folders import key_of
 from augreg.sharding.inputs.listed import Listed, Seen, share
 from augreg.sharding.inputs.locations import File, open_file, output_name, reason
 from augreg.sharding.inputs.names import NamesWriter
-from augreg.sharding.inputs.roles import Roles, label_of, number_or_text
+from augreg.sharding.inputs.roles import Roles, id_of, label_of
 from augreg.sharding.records import Column, InputError, Sample
 
 __all__ = ["SUFFIXES", "TarInput", "open_tars"]
@@ -240,7 +240,7 @@ def _scanned(location: str, members: _Members) -> tuple[array[int], bytearray]:
 def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sample:
     """A sample of its parts by suffix. Raises InputError or ValueError for parts of which none can be made."""
     found: dict[str, Any] = {"masks": {}, "targets": {}, "carried": {}}
-    index: int | str = key
+    index: int | str | None = None if "id" in roles.columns else key
     images = {}
     for suffix, data in parts.items():
         role = roles.of_member(suffix)
@@ -253,7 +253,7 @@ def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sampl
         elif role.kind == "label":
             found["label"] = label_of(data)
         elif role.kind == "id":
-            index = number_or_text(data.decode().strip())
+            index = id_of(data.decode().strip(), written=True)
             found["carried"][suffix] = data
         elif role.kind == "targets":
             found["targets"][role.name] = _json(data, suffix)
@@ -269,11 +269,13 @@ def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sampl
     if len(images) != 1:
         what = "several images" if images else "no image"
         raise InputError(f"{what}; {roles.advice(parts)}")
+    if index is None:
+        raise InputError(f"no {roles.columns['id']!r}, which is to be the id; {roles.advice(parts, 'id')}")
     image = next(iter(images.values()))
     return Sample(str(index), index, output_name(str(index)), source, image=image, **found)
 
 
-def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str) -> int | str:
+def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str | None) -> int | str | None:
     """Take what the JSON of a sample says; what it does not know stays in it. Returns the address of the sample."""
     about = _json(data, "json")
     if not isinstance(about, dict):
@@ -290,9 +292,7 @@ def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str) ->
                 found["targets"][role.name] = value
             continue
         if role.kind == "id":
-            if isinstance(value, bool) or not isinstance(value, int | str):
-                raise ValueError(f"{key}: an id is a number or a text, got {type(value).__name__}")
-            index = value
+            index = id_of(value)
         rest[key] = value
     if len(rest) == len(about):
         found["carried"]["json"] = data
@@ -357,12 +357,24 @@ def _columns(files: Sequence[tuple[str, str]], roles: Roles) -> tuple[Column, ..
             problem = problem or str(error)
         columns = _parts(sample for sample in seen if not sample.failure)
         if columns:
+            _check_columns(location, columns, roles)
             return columns
         if seen:
             problem = f"{location}: {seen[0].key}: {seen[0].failure}"
         elif not problem:
             problem = f"{location}: no samples in it; members are named as in WebDataset, KEY.jpg and KEY.cls"
     raise InputError(problem)
+
+
+def _check_columns(location: str, columns: Sequence[Column], roles: Roles) -> None:
+    """Raise InputError for a part that the user names and that no sample has."""
+    found = {column.name for column in columns} | {"id"}
+    for name, place in roles.columns.items():
+        if name not in found and place not in found:
+            raise InputError(
+                f"{location}: none of its first samples has {place!r}, which is to be the {name}; "
+                f"their parts are: {', '.join(sorted(found - {'id'}))}"
+            )
 
 
 def _parts(samples: Iterator[Sample]) -> tuple[Column, ...]:
