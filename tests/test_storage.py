@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import multiprocessing
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import full
 
 from augreg.files.locks import BusyError
 from augreg.sharding.storage import Storage, StorageError, open_storage
@@ -201,18 +201,6 @@ def test_a_killed_process_leaves_no_lock_and_no_file(folder: Storage) -> None:
         assert folder.names(".augreg/") == [".augreg/000000.lock"]
         folder.remove_temporary("shard-000000.tar")
     assert folder.names() == [] and folder.names(temporary=True) == []
-
-
-@contextlib.contextmanager
-def full(most: int) -> Iterator[None]:
-    """No file of this process may have more bytes."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_leaves_nothing_half_written(folder: Storage) -> None:

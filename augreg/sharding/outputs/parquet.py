@@ -191,10 +191,22 @@ def _fitting(name: str, value: Any, kind: Any) -> Any:
             value = value.encode()
         elif hasattr(value, "tolist"):
             value = value.tolist()
-        pa.array([value], kind)
+        if _loses(value, pa.array([value], kind).to_pylist()[0]):
+            raise ValueError("it has fractions or keys that the column has not")
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise ImageError(f"its {name} does not fit the column, which is {kind}: {error}") from None
     return value
+
+
+def _loses(value: Any, stored: Any) -> bool:
+    """Whether pyarrow dropped a part of a value without a word: fractions, or keys that its type has not."""
+    if isinstance(value, float):
+        return type(stored) is int and stored != value
+    if isinstance(value, Mapping) and isinstance(stored, Mapping):
+        return any(name not in stored or _loses(each, stored[name]) for name, each in value.items())
+    if isinstance(value, list | tuple) and isinstance(stored, list | tuple):
+        return any(map(_loses, value, stored))
+    return False
 
 
 def _size(value: Any) -> int:
