@@ -112,6 +112,9 @@ def test_the_digest_of_a_folder_covers_every_file(storage: Storage, name: str) -
         digest_of("folder", storage, 0)
     storage.write(name, data)
     assert digest_of("folder", storage, 0) == before
+    first, second = Output("a", b"12"), Output("b", b"3")
+    moved = Output("a", b"1"), Output("b", b"23")
+    assert write(storage, "folder", first, second, shard=1)[1] != write(storage, "folder", *moved, shard=2)[1]
     listed = storage.read(".augreg/files/000000")
     for damaged in (b"", b"[]", listed[:-9], listed[:-1] + b"\0"):
         storage.write(".augreg/files/000000", damaged)
@@ -245,8 +248,12 @@ def test_a_name_that_is_no_text_or_too_long_stops_nobody(storage: Storage, tmp_p
     folder.add(Output(long, IMAGE))
     with pytest.raises(ImageError, match="cannot be written: "):
         folder.add(Output(f"{long}.png/y", IMAGE))
+    assert storage.local is not None
+    (storage.local / "z.json").mkdir()
+    with pytest.raises(ImageError, match=r"z.json: cannot be written: Is a directory"):
+        folder.add(Output("z", IMAGE, {"mask": MASK}, {"boxes": []}))  # whose mask was written before
     folder.close()
-    assert storage.names("x") == [f"{long}.png"] and members(storage) == {}
+    assert storage.names("z") == [] and storage.names("x") == [f"{long}.png"] and members(storage) == {}
 
 
 def test_json_keeps_what_it_has(storage: Storage) -> None:

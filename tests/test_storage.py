@@ -171,6 +171,15 @@ def test_of_two_processes_one_creates(folder: Storage) -> None:
     assert folder.names(temporary=True) == []
 
 
+def test_a_file_system_without_hard_links_creates_too(folder: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*paths: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    assert folder.create("x/a", b"1") and not folder.create("x/a", b"2")
+    assert folder.read("x/a") == b"1" and folder.names() == ["x/a"] and folder.names(temporary=True) == []
+
+
 HOLDER = """
 import sys, time
 from augreg.sharding.storage import open_storage

@@ -20,7 +20,7 @@ from augreg.sharding.storage import Storage
 
 __all__ = ["ROW_GROUP", "ParquetWriter", "schema_of"]
 
-ROW_GROUP: Final = 32 << 20
+ROW_GROUP: Final = 16 << 20
 """Bytes of a row group, about: what a reader has to read for one row, and what a writer holds in memory."""
 _ROW: Final = 1 << 10  # what a row takes in memory besides its values
 _IMAGE: Final = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
