@@ -85,6 +85,14 @@ def test_every_shard_has_the_same_schema(storage: Storage) -> None:
         shard.close()
 
 
+def test_a_second_image_is_carried_as_it_is(storage: Storage) -> None:
+    other = {"bytes": MASK, "path": None}
+    columns = [Column("image", "image"), Column("other", "carried", "struct<bytes: binary, path: string>")]
+    file = write(storage, columns, Output("a", IMAGE, carried={"other": other}), Output("b", IMAGE))
+    assert file.read()["other"].to_pylist() == [other, None]
+    file.close()
+
+
 def test_row_groups_have_a_size(storage: Storage) -> None:
     data = [np.random.default_rng(seed).bytes(40_000) for seed in range(10)]
     file = write(storage, [], *(Output(str(n), each) for n, each in enumerate(data)), row_group=100_000)

@@ -130,10 +130,10 @@ class ParquetWriter:
         for column in self._columns:
             name = column.name
             if column.kind == "image":
-                row[name] = {"bytes": output.image, "path": f"{output.name}.{self._format}"}
+                row[name] = (output.image, f"{output.name}.{self._format}")
             elif column.kind == "mask":
                 data = output.masks.get(name)
-                row[name] = None if data is None else {"bytes": data, "path": f"{output.name}_{mask_stem(name)}.png"}
+                row[name] = None if data is None else (data, f"{output.name}_{mask_stem(name)}.png")
             else:
                 value = self._label(output.label) if column.kind == "label" else given.pop(name, None)
                 row[name] = _fitting(name, value, self._schema.field(name).type)
@@ -158,7 +158,11 @@ class ParquetWriter:
         return label
 
     def _flush(self) -> None:
-        table = pa.Table.from_pylist(self._rows, schema=self._schema)
+        arrays = []
+        for column, field in zip(self._columns, self._schema, strict=True):
+            values = [row[field.name] for row in self._rows]
+            arrays.append(_images(values) if column.kind in ("image", "mask") else pa.array(values, field.type))
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
         self._rows, self._held = [], 0
         self._table.write_table(table, row_group_size=len(table))
 
@@ -175,6 +179,12 @@ class ParquetWriter:
         self._file.discard()
         with contextlib.suppress(Exception):
             self._table.close()  # or it would be closed, with a footer, once it is garbage
+
+
+def _images(values: list[Any]) -> Any:
+    """The array of images, or None, each its bytes and path. Of mappings, pyarrow 15 would leak the bytes."""
+    parts = [pa.array([value and value[part] for value in values], _IMAGE[part].type) for part in (0, 1)]
+    return pa.StructArray.from_arrays(parts, fields=list(_IMAGE), mask=pa.array([value is None for value in values]))
 
 
 def _fitting(name: str, value: Any, kind: Any) -> Any:
