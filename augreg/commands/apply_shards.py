@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace, pipe: Pipeline, format: str) -> int:
         print_error(error, "run the command again to resume")
         return FAILED
     except OSError as error:
-        print_error(f"{error.filename or arguments.out}: {error.strerror or error}")
+        print_error(f"{arguments.out}: cannot be written to: {error.strerror or error}")
         return USAGE
 
 
