@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from augreg.commands import parallel
-from augreg.commands.console import FAILED, USAGE, print_error
+from augreg.commands.console import FAILED, USAGE, print_error, print_failures
 from augreg.commands.progress import progress
 from augreg.errors import AugregError
 from augreg.files.locks import BusyError
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from augreg.pipeline import Pipeline
     from augreg.sharding.begin import Begun
     from augreg.sharding.job import Job, Task
-    from augreg.sharding.state import Failures, ShardRecord
+    from augreg.sharding.state import ShardRecord
 
-__all__ = ["add_options", "in_shards", "print_failures", "run"]
+__all__ = ["add_options", "in_shards", "run"]
 
 _RESUME = "stopping; run the command again to resume"
 _WILD = "*?[{"
@@ -162,15 +162,6 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
             "command again when it has ended"
         )
     return FAILED if failures.count or lost or busy else 0
-
-
-def print_failures(failures: Failures, what: str) -> None:
-    """Print how many there are of what failed, and why the first of them did."""
-    if failures.count:
-        print_error(f"{failures.count} {what}:")
-        print_error(*(f"  {key}: {reason}" for key, reason in failures.first.items()))
-        if failures.count > len(failures.first):
-            print_error(f"  and {failures.count - len(failures.first)} more")
 
 
 def _outcomes(arguments: argparse.Namespace, begun: Begun) -> Generator[parallel.Outcome, None, None]:

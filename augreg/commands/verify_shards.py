@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from augreg.commands import parallel
-from augreg.commands.apply_shards import print_failures
-from augreg.commands.console import FAILED, print_error, print_lines
+from augreg.commands.console import FAILED, print_error, print_failures, print_lines
 from augreg.commands.progress import progress
 
 if TYPE_CHECKING:
