@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("transforms", "spec"),
     ("sides",),
     ("pipeline",),
-    ("data", "importers", "testing", "doctor"),
+    ("data", "importers", "testing", "doctor", "sharding"),
     ("inspect",),
     ("expectation",),
     ("recipe",),

@@ -9,11 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augreg.commands import output_folder, parallel
+from augreg.commands import apply_shards, output_folder, parallel
 from augreg.commands.console import FAILED, INSTEAD, USAGE, check_readable, print_error, print_problems
 from augreg.commands.input_images import Source, find_images
 from augreg.commands.progress import progress
-from augreg.errors import AugregError, printable
+from augreg.errors import AugregError, SpecError, printable
+from augreg.sharding.manifest import made_with
 from augreg.steps.step import children
 
 if TYPE_CHECKING:
@@ -34,8 +35,10 @@ def add(commands: Any) -> None:
         "command again to resume a run that was stopped; the result is the same, byte for byte.",
     )
     parser.add_argument("spec", metavar="SPEC", help="a file, or the name of a preset")
-    parser.add_argument("source", metavar="IN", type=Path, help="a folder of images, or one image")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the folder for the copies; created if missing")
+    parser.add_argument(
+        "source", metavar="IN", help="a folder of images, one image, tars, Parquet files, a list, or a URL of these"
+    )
+    parser.add_argument("out", metavar="OUT", help="the folder for the copies, or its URL; created if missing")
     parser.add_argument("--copies", metavar="N", type=positive, default=1, help="copies of each image (1)")
     parser.add_argument("--processes", metavar="N", type=positive, help="number of processes (one per processor)")
     parser.add_argument("--epoch", metavar="E", type=_whole, help="draw as in this epoch (0)")
@@ -51,6 +54,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--test", action="store_true", help="apply the test-time steps of the spec; one copy")
     parser.add_argument("--overwrite", action="store_true", help="replace copies, also those of another spec")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
+    apply_shards.add_options(parser, positive)
     parser.set_defaults(run=run, usage_error=parser.error)
 
 
@@ -80,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         pipe = Pipeline.from_spec(arguments.spec)
         check_one_view(pipe, "augreg apply", INSTEAD)
+        if pipe.options.targets.clip:
+            raise SpecError("targets.clip", "augreg apply is for images; in Python, give each clip to pipe.train")
     except AugregError as error:
         return print_problems(arguments.spec, error)
     normalizes = _normalizes(pipe.steps)
@@ -89,6 +95,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.spec} normalizes, so its output is floats, which {format} cannot store: use --format npy, "
             "or remove normalize from the spec"
         )
+    if apply_shards.in_shards(arguments):
+        return apply_shards.run(arguments, pipe, format)
+    arguments.source, arguments.out = Path(arguments.source), Path(arguments.out)
     outputs: list[Path] = []
     try:
         masks = arguments.masks or not arguments.no_masks
@@ -166,8 +175,8 @@ def _claim(
         if before:
             output_folder.remove(_previous_files(sources, out, before))
         growing["left_over"] = output_folder.other_files(out)
-        output_folder.replace_manifest(out, {**manifest, **growing}, _made_with(pipe))
-    for note in output_folder.claim(out, {**manifest, **growing}, _made_with(pipe)):
+        output_folder.replace_manifest(out, {**manifest, **growing}, made_with(pipe.backend))
+    for note in output_folder.claim(out, {**manifest, **growing}, made_with(pipe.backend)):
         print_error(note)
     _grow(out, arguments.copies, tasks)
 
@@ -189,23 +198,6 @@ def _grow(out: Path, copies: int, tasks: Iterable[Task]) -> None:
 def _copies(manifest: Mapping[str, Any]) -> int:
     copies = manifest.get("copies")
     return copies if isinstance(copies, int) else 1
-
-
-def _made_with(pipe: Pipeline) -> Mapping[str, str]:
-    """The versions of the libraries on which the bytes depend."""
-    import importlib.metadata
-
-    from augreg import __version__
-
-    names = ["numpy", "pillow"]
-    names += {"opencv": ["opencv-python-headless"], "native": ["augreg-native"]}.get(pipe.backend, [])
-    versions = {"augreg": __version__}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:  # the module comes from another distribution
-            versions[name] = "of another distribution"
-    return versions
 
 
 def _tasks(sources: Sequence[Source], out: Path, copies: int, format: str, test: bool) -> list[Task]:

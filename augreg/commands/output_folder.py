@@ -18,14 +18,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from augreg.files.locks import BusyError, locked
 from augreg.images.files import read_file
+from augreg.images.folders import MANIFEST
 
 __all__ = [
-    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "identity", "is_output", "lock", "numbers",
+    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "identity", "lock", "numbers",
     "other_files", "read_manifest", "remove", "remove_temporary_files", "replace_manifest", "write",
 ]  # fmt: skip
 
-MANIFEST = "augreg.json"
 _MOST = 1 << 28  # bytes of a manifest, which may name every file that an --overwrite left over
 _PART = ".augreg-part"
 _NUMBER = re.compile(r"-(\d{1,10})(?:_mask)?\.[a-z]+\Z", re.ASCII)
@@ -34,10 +35,6 @@ _FREE = ("spec", "copies", "left_over")  # may differ: the fingerprint identifie
 
 class OtherOutputError(Exception):
     """The folder contains files of another run."""
-
-
-class BusyError(Exception):
-    """Another run is writing to the same folder."""
 
 
 def write(path: Path, data: bytes, below: Path | None = None) -> None:
@@ -91,11 +88,6 @@ def numbers(folder: Path) -> list[int]:
     return sorted({int(match[1]) for name in names if (match := _NUMBER.search(name))})
 
 
-def is_output(folder: Path) -> bool:
-    """Whether a run wrote a folder."""
-    return {"fingerprint", "made_with"} <= read_manifest(folder).keys()
-
-
 def remove_temporary_files(folder: Path) -> None:
     """Remove the temporary files that a killed run left behind."""
     for place, _, names in os.walk(folder):
@@ -110,24 +102,10 @@ def lock(folder: Path) -> Iterator[None]:
 
     On a system or a file system without such locks, this does nothing.
     """
-    try:
-        import fcntl
-    except ImportError:
+    with locked(
+        folder, f"{folder}: another augreg apply is writing there; wait until it ends, or choose another folder"
+    ):
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(
-                f"{folder}: another augreg apply is writing there; wait until it ends, or choose another folder"
-            ) from None
-        except OSError:
-            pass
-        yield
-    finally:
-        os.close(handle)
 
 
 def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str]) -> list[str]:

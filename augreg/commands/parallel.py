@@ -11,27 +11,15 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, NamedTuple
+from typing import Any
 
 from augreg.commands.console import print_error
 from augreg.errors import AugregError
+from augreg.sharding.outcome import Outcome, StopError
 
 __all__ = ["Outcome", "StopError", "processors", "run", "stopping"]
 
 _AHEAD = 4  # tasks in the queue for each process
-
-
-class StopError(Exception):
-    """Raised by a job where every other task would fail for the same reason, such as a full disk."""
-
-
-class Outcome(NamedTuple):
-    """A finished task: its result, or the reason why it failed, and whether all others would fail for it too."""
-
-    task: Any
-    value: Any = None
-    failure: str = ""
-    stop: bool = False
 
 
 def processors() -> int:

@@ -1,0 +1,38 @@
+"""The names of files in a storage: relative paths with `/`, and those of temporary files."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+
+__all__ = ["checked", "is_temporary", "temporary_name", "temporary_start"]
+
+_PART = ".augreg-part"
+
+
+def checked(name: str) -> str:
+    """The name, if it stays inside of the storage. Raises ValueError for an absolute one, and for `..` in it."""
+    parts = name.split("/")
+    if not name or "\0" in name or not {"", ".", ".."}.isdisjoint(parts):
+        raise ValueError(f"{name!r} is not the name of a file in the output: give a relative path without `..`")
+    if os.sep != "/" and (os.sep in name or ":" in name):
+        raise ValueError(f"{name!r} is not the name of a file in the output: give a path with `/` and without drive")
+    return name
+
+
+def temporary_start(name: str) -> str:
+    """How the names of the temporary files for a name begin: short, or one that is just allowed became too long."""
+    return f".{zlib.crc32(os.fsencode(name)):08x}-"
+
+
+def temporary_name(name: str) -> str:
+    """A name for a temporary file beside the file `name`, which no other process uses."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{temporary_start(last)}{os.getpid()}-{secrets.token_hex(4)}{_PART}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is a temporary one."""
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and last.endswith(_PART)
