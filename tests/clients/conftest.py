@@ -12,8 +12,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models have random weights: noth
 OTHERS_WARN = (
     "ignore:`torch.jit.:DeprecationWarning",
     "ignore:`torch.jit.:FutureWarning",
-    "ignore::DeprecationWarning:(torch|torchvision|timm|transformers|lightning|accelerate|datasets)(\\.|$)",
-    "ignore::FutureWarning:(torch|torchvision|timm|transformers|lightning|accelerate|datasets)(\\.|$)",
+    "ignore::DeprecationWarning:(torch|torchvision|timm|transformers|lightning|accelerate|datasets|ray)(\\.|$)",
+    "ignore::FutureWarning:(torch|torchvision|timm|transformers|lightning|accelerate|datasets|ray)(\\.|$)",
 )
 
 
