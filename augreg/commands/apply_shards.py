@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -172,7 +173,7 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
                 copies, images, made = copies + record.copies, images + record.images, made + 1
             bar.update(1 if total is None else (begun.images([shard]) or 0))
     if not arguments.quiet:
-        existed = f", {len(begun.finished)} shards existed already" * bool(begun.finished)
+        existed = f", {len(begun.finished)} of {len(begun.part)} shards existed already" * bool(begun.finished)
         print_error(f"{copies} copies of {images} images written to {job.storage.location} in {made} shards{existed}")
     _print_failures(failures, "images failed; --retry-failed makes their shards again")
     _print_failures({f"shard {shard}": lost[shard] for shard in sorted(lost)}, "shards failed, and are not finished")
@@ -193,13 +194,30 @@ def _print_failures(failures: Mapping[str, str], what: str) -> None:
 
 
 def _outcomes(arguments: argparse.Namespace, begun: Begun) -> Generator[parallel.Outcome, None, None]:
+    from augreg.sharding.manifest import made_with
+
     make, tasks = MakeShards(begun.job), begun.tasks()
     if arguments.engine == "ray":
         from augreg.sharding import on_ray
 
-        return on_ray.run(make, tasks, address=arguments.address)
+        return on_ray.run(
+            make,
+            tasks,
+            address=arguments.address,
+            processes=arguments.processes,
+            versions=functools.partial(made_with, begun.job.pipeline.backend),
+            sees=_local_places(arguments, begun),
+            tell=print_error,
+            message=_RESUME,
+        )
     processes = min(arguments.processes or parallel.processors(), max(1, len(begun.unfinished)))
     return parallel.run(make, tasks, processes, _RESUME)
+
+
+def _local_places(arguments: argparse.Namespace, begun: Begun) -> list[Path]:
+    """The files and folders of this machine that every node of a cluster must see under the same path."""
+    places = [begun.job.storage.local, Path(arguments.source).absolute(), arguments.masks]
+    return [place for place in places if place is not None and place.exists()]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """The completion script of a command line for `bash`, `zsh` or `fish`."""
     import shtab
 
-    completers = {"SPEC": _specs(), "NAME": _names(), "DIR": shtab.DIRECTORY, "OUT": shtab.DIRECTORY, "IN": shtab.FILE}
+    places = {"DIR": shtab.DIRECTORY, "OUT": shtab.DIRECTORY, "IN": shtab.FILE}
+    completers = {"SPEC": _specs(), "NAME": _names(), **places}
     for command, action in _arguments(parser):
         metavar = "SPEC" if action.dest == "spec" else str(action.metavar)
         if metavar in completers and (metavar != "NAME" or command == "show"):

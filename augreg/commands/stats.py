@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_error(*(f"  {key}: {failures[key]}" for key in sorted(failures)))
     if out is not None and isinstance(total, MeanImage) and total.images:
         from augreg.commands.output_folder import write
-        from augreg.commands.write_copies import encode
+        from augreg.images.encoding import encode
 
         try:
             write(out, encode(total.mean(), "npy"))

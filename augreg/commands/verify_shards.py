@@ -33,7 +33,7 @@ class _Check:
 
 
 def verify(arguments: argparse.Namespace, request: Request) -> int:
-    """Compare an output with its manifest and, with --verify-inputs, with its input. Returns 0 if all is well, or 1."""
+    """Compare an output with its manifest; with --verify-inputs, with its input too. Returns 0 if all is well, or 1."""
     from augreg.sharding.verify import open_output, strays
 
     output = open_output(request, inputs=arguments.verify_inputs)
@@ -74,7 +74,7 @@ def dry_run(begun: Begun) -> int:
         f"input: {source.kind}, {count}",
         f"output: {job.storage.location}, {job.shards} shards of {job.to} with {job.format} images, "
         f"{job.copies} copies of each",
-        f"this part: {len(begun.part)} shards, of which {len(begun.finished)} are finished and {found.shards} are left",
+        f"this part: {len(begun.part)} shards, {len(begun.finished)} of them finished, {found.shards} left",
         f"left: {about}{found.images} images, about {_size(found.bytes)}"
         + ("" if found.free is None else f" of {_size(found.free)} that are free"),
     ]

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import errno
 import functools
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
-
 from augreg.commands import parallel
 from augreg.commands.output_folder import finished, identity, write
 from augreg.errors import ImageError
 from augreg.images.codecs import to_array
-from augreg.images.files import read_file
+from augreg.images.encoding import encode, encode_mask, read_mask
 from augreg.pipeline import Pipeline
 
-__all__ = ["FORMATS", "Task", "WriteCopies", "encode"]
+__all__ = ["Task", "WriteCopies"]
 
 _NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# Options for Pillow; visually lossless where the format is lossy.
-FORMATS: Mapping[str, Mapping[str, Any]] = {
-    "png": {"format": "PNG"},
-    "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    "webp": {"format": "WEBP", "quality": 95},
-}
 
 
 @dataclass(frozen=True)
@@ -66,13 +55,13 @@ class WriteCopies:
         """Write every missing copy; the mask first, because an existing image counts as a finished copy."""
         read = to_array(task.image, self.pipeline.options.channels)
         pipeline = self.pipeline.replace(channels="rgba") if read.alpha else self.pipeline  # an array shows no alpha
-        mask, palette = (None, None) if task.mask is None else _read_mask(task.mask)
+        mask, palette = (None, None) if task.mask is None else read_mask(task.mask)
         for view, to, mask_to in task.copies:
             if parallel.stopping():
                 return
             copy, copy_mask = self._copy(pipeline, read.array, mask, task.key, view)
             if mask_to is not None and not finished(mask_to):
-                self._write(mask_to, _encode_mask(copy_mask, palette))
+                self._write(mask_to, encode_mask(copy_mask, palette))
             if not finished(to):
                 self._write(to, encode(copy, self.format))
 
@@ -101,48 +90,3 @@ class WriteCopies:
         else:
             result = pipeline.train(sample, index=key, epoch=self.epoch, view=view)
         return (result, None) if mask is None else (result["image"], result["mask"])
-
-
-def encode(array: NDArray[Any], name: str) -> bytes:
-    """Encode an image in a file format. Raises ImageError if the format cannot store the image."""
-    buffer = io.BytesIO()
-    if name == "npy":
-        np.save(buffer, array, allow_pickle=False)
-        return buffer.getvalue()
-    if array.dtype != np.uint8:
-        raise ImageError(f"{name} stores bytes, and this image is {array.dtype}; use --format npy")
-    channels = array.shape[2]
-    if channels not in (1, 3, 4) or (channels == 4 and name == "jpg"):
-        raise ImageError(f"{name} cannot store {channels} channels; use --format {'png or ' * (channels == 4)}npy")
-    pixels = array[..., 0] if channels == 1 else array
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, **FORMATS[name])
-    return buffer.getvalue()
-
-
-def _read_mask(path: Path) -> tuple[NDArray[np.uint8], Any]:
-    """The labels of a mask, and its palette if it has one: the indices are the labels, the colors are for display."""
-    try:
-        with Image.open(io.BytesIO(read_file(path))) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode == "1":
-                upright = upright.convert("L")
-            if upright.mode not in ("L", "P", "RGB", "RGBA"):
-                raise ImageError(
-                    f"{path}: a mask of mode {upright.mode} is not supported; save its labels as 8-bit gray"
-                )
-            return np.asarray(upright), upright.getpalette() if upright.mode == "P" else None
-    except ImageError:
-        raise
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise ImageError(f"{path}: the mask cannot be read: {reason}") from None
-
-
-def _encode_mask(mask: Any, palette: Any) -> bytes:
-    labels = np.asarray(mask)
-    image = Image.fromarray(labels[..., 0] if labels.ndim == 3 and labels.shape[2] == 1 else labels)
-    if palette is not None:
-        image.putpalette(palette)  # restores mode P
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

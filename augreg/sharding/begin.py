@@ -11,7 +11,7 @@ from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
 from augreg.sharding.inputs import open_input
 from augreg.sharding.job import Job, Task
-from augreg.sharding.manifest import OtherOutputError, claim, differences, made_with, read_manifest
+from augreg.sharding.manifest import OtherOutputError, check_empty, claim, differences, made_with, read_manifest
 from augreg.sharding.records import Input
 from augreg.sharding.state import State
 from augreg.sharding.storage import Storage, open_storage
@@ -82,6 +82,8 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     storage = open_storage(request.out)
     _check_apart(request.source, storage)
     before = read_manifest(storage)
+    if before is None:
+        check_empty(storage)
     input = open_input(request.source, columns=request.columns, masks=request.masks, leave_out=request.out)
     job = _job(request, storage, input, before)
     manifest = _manifest(request, job, input)
@@ -152,6 +154,7 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
         "backend": job.spec["backend"],
         "input": {
             "kind": input.kind,
+            "names": input.names,
             "count": input.count,
             "fingerprint": input.fingerprint,
             "classes": list(input.classes),

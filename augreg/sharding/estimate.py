@@ -17,7 +17,7 @@ __all__ = ["Estimate", "estimate"]
 _SHARDS: Final = 8  # from which samples are taken
 _SAMPLES: Final = 4  # of each of them
 _COUNTED: Final = 10_000  # samples of a shard that are counted where the input does not say how many it has
-_MEMBER: Final = 1024  # bytes of a member of a tar besides its data: a header, and half a block twice
+_BLOCK: Final = 512  # bytes of a block of a tar
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def estimate(begun: Begun) -> Estimate:
             continue
         for sample in read:
             try:
-                sizes.append(sum(map(_stored, augment(begun.job, sample))))
+                sizes.append(sum(_stored(output, begun.job.to) for output in augment(begun.job, sample)))
             except Exception as error:  # the run lists it, too
                 failures[sample.key] = str(error)
     images = round(sum(counts) / len(counts) * len(unfinished)) if known is None and counts else known or 0
@@ -67,14 +67,17 @@ def estimate(begun: Begun) -> Estimate:
     return Estimate(len(unfinished), images, known is not None, size, begun.job.storage.free_bytes(), failures)
 
 
-def _stored(output: Output) -> int:
-    """About how many bytes an output takes."""
-    return sum(len(data) + _MEMBER for data in _files(output))
+def _stored(output: Output, to: str) -> int:
+    """About how many bytes an output takes: members of tars begin with a header, and fill blocks."""
+    sizes = [len(data) for data in _files(output)]
+    return sum(_BLOCK + -(-size // _BLOCK) * _BLOCK for size in sizes) if to == "tar" else sum(sizes)
 
 
 def _files(output: Output) -> Iterator[bytes]:
     yield output.image
     yield from output.masks.values()
     yield from (value for value in output.carried.values() if isinstance(value, bytes))
-    if output.targets or output.label is not None:
+    if output.targets:
         yield repr(output.targets).encode()
+    if output.label is not None:
+        yield str(output.label).encode()

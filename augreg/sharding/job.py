@@ -23,7 +23,7 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """How samples become the shards of an output. It pickles, and means the same in every process and on every host."""
+    """How samples become the shards of an output. It pickles, and means the same in every process, on every host."""
 
     spec: Mapping[str, Any]
     """The canonical spec, which names the backend."""

@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
-__all__ = ["MANIFEST", "OtherOutputError", "claim", "differences", "made_with", "read_manifest"]
+__all__ = ["MANIFEST", "OtherOutputError", "check_empty", "claim", "differences", "made_with", "read_manifest"]
 
 MANIFEST: Final = "augreg.json"
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
@@ -37,7 +38,7 @@ def made_with(backend: str) -> Mapping[str, str]:
 
 
 def read_manifest(storage: Storage) -> dict[str, Any] | None:
-    """The manifest of an output in shards; None if there is none. Raises OtherOutputError for that of something else."""
+    """The manifest of an output in shards; None if there is none. Raises OtherOutputError for another one."""
     if not storage.exists(MANIFEST):
         return None
     try:
@@ -54,7 +55,7 @@ def read_manifest(storage: Storage) -> dict[str, Any] | None:
 
 
 def _valid(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest is that of an output in shards, as far as a run relies on it; somebody may have edited it."""
+    """Whether a manifest is one of an output in shards, as far as a run relies on it: somebody may have edited it."""
     shards = manifest.get("shards")
     texts = ("backend", "fingerprint", "format", "to")
     return (
@@ -65,6 +66,14 @@ def _valid(manifest: Mapping[str, Any]) -> bool:
     )
 
 
+def check_empty(storage: Storage) -> None:
+    """Raise OtherOutputError unless a place for a new output is empty, or another run is about to begin there."""
+    if any(name != MANIFEST and not name.startswith(f"{FOLDER}/") for name in storage.names("")):
+        raise OtherOutputError(
+            f"{storage.location} is not empty, and was not written by augreg apply; choose another folder"
+        )
+
+
 def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
     """Check that an output belongs to this manifest; write the manifest if there is none.
 
@@ -72,10 +81,6 @@ def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
     """
     before = read_manifest(storage)
     if before is None:
-        if any(name != MANIFEST and not name.startswith(".augreg") for name in storage.names("")):
-            raise OtherOutputError(
-                f"{storage.location} is not empty, and was not written by augreg apply; choose another folder"
-            )
         data = (json.dumps(manifest, indent=2) + "\n").encode()
         if storage.create(MANIFEST, data):
             return []
@@ -105,12 +110,17 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    for key, what in (("kind", "the kind of input"), ("columns", "the parts of a sample"), ("classes", "the classes")):
+    for key, what in (
+        ("kind", "the kind of input"),
+        ("columns", "the parts of a sample"),
+        ("classes", "the classes"),
+    ):
         if before.get(key) != now[key]:
             return f"{what} was {_shown(key, before.get(key))} and is {_shown(key, now[key])}"
-    if before.get("count") != now["count"]:
-        return f"the input had {before.get('count')} samples and has {now['count']}"
-    return "the list of the input changed: something was added, removed, renamed or replaced"
+    if before.get("names") != now["names"]:
+        what = "samples" if now["names"] == now["count"] else "files"
+        return f"the input had {before.get('names')} {what} and has {now['names']}"
+    return f"the input has other {now['kind']} files or names than before"
 
 
 def _shown(key: str, value: Any) -> str:

@@ -17,7 +17,7 @@ from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import MANIFEST
 from augreg.sharding.outcome import StopError
 from augreg.sharding.outputs import Output, Writer, open_writer
-from augreg.sharding.records import InputError, Sample
+from augreg.sharding.records import InputError, Piece, Sample
 from augreg.sharding.state import ShardRecord, State, shard_name
 
 __all__ = ["augment", "input_digest", "make_shard"]
@@ -52,12 +52,10 @@ def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: Fals
 
 
 def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | None:
-    writer = open_writer(
-        job.to, job.storage, task.shard, format=job.format, classes=job.classes, columns=job.columns
-    )
+    writer = open_writer(job.to, job.storage, task.shard, format=job.format, classes=job.classes, columns=job.columns)
     digest, failures, images, copies = hashlib.sha256(), {}, 0, 0
     try:
-        for sample in task.piece.samples():
+        for sample in _read(task.piece):
             if stopping():
                 writer.abort()
                 return None
@@ -72,6 +70,13 @@ def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | N
         writer.abort()
         raise
     return ShardRecord(task.shard, images, copies, size, sha256, digest.hexdigest(), failures)
+
+
+def _read(piece: Piece) -> Iterator[Sample]:
+    try:
+        yield from piece.samples()
+    except OSError as error:  # else it would be taken for one of the output
+        raise InputError(f"{error.filename or 'the input'}: cannot be read: {error.strerror or error}") from None
 
 
 def _write_copies(job: Job, sample: Sample, writer: Writer) -> tuple[int, str]:
