@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from augreg.commands.console import FAILED, USAGE, print_error
 from augreg.commands.progress import progress
 from augreg.errors import AugregError
 from augreg.files.locks import BusyError
-from augreg.images.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from augreg.pipeline import Pipeline
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "in_shards", "run"]
 
 _RESUME = "stopping; run the command again to resume"
-_LISTS = (".txt", ".csv", ".jsonl")
-_SHARDS = (".tar", ".tar.gz", ".tgz", ".parquet")
+_WILD = "*?[{"
 _MOST_LISTED = 20  # failures that are printed
 
 
@@ -79,31 +76,15 @@ def in_shards(arguments: argparse.Namespace) -> bool:
     asked = (
         "to", "shards", "part", "columns", "dry_run", "verify", "verify_inputs", "retry_failed", "engine", "address"
     )  # fmt: skip
-    if any(getattr(arguments, name) for name in asked) or any("://" in str(place) for place in _places(arguments)):
+    if any(getattr(arguments, name) for name in asked) or "://" in arguments.source or "://" in arguments.out:
         return True
-    source = Path(arguments.source)
-    if source.is_dir():
-        return _holds_shards(source)
-    wild = not source.exists() and any(letter in arguments.source for letter in "*?[{")
-    return wild or arguments.source.lower().endswith((*_LISTS, *_SHARDS))
+    from augreg.sharding.inputs import kind_of
+    from augreg.sharding.records import InputError
 
-
-def _places(arguments: argparse.Namespace) -> tuple[str, str]:
-    return arguments.source, arguments.out
-
-
-def _holds_shards(folder: Path) -> bool:
-    """Whether a folder has tars or Parquet files in it, and no images or folders, which would be images below it."""
-    found = False
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name.lower()
-            if name.startswith("."):
-                continue
-            if name.endswith(SUFFIXES) or entry.is_dir():
-                return False
-            found = found or name.endswith(_SHARDS)
-    return found
+    try:
+        return kind_of(arguments.source) != "folder"
+    except InputError:  # what plain apply says is shorter, but it knows no patterns
+        return any(letter in arguments.source for letter in _WILD)
 
 
 def run(arguments: argparse.Namespace, pipe: Pipeline, format: str) -> int:
@@ -153,6 +134,8 @@ def run(arguments: argparse.Namespace, pipe: Pipeline, format: str) -> int:
 
 
 def _run(arguments: argparse.Namespace, begun: Begun) -> int:
+    from augreg.sharding.state import State
+
     job, unfinished = begun.job, begun.unfinished
     failures = dict(begun.failures)
     lost: dict[int, str] = {}
@@ -172,6 +155,8 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
                 failures.update(record.failures)
                 copies, images, made = copies + record.copies, images + record.images, made + 1
             bar.update(1 if total is None else (begun.images([shard]) or 0))
+    if made:
+        State(job.storage).clean_up(job.shards)
     if not arguments.quiet:
         existed = f", {len(begun.finished)} of {len(begun.part)} shards existed already" * bool(begun.finished)
         print_error(f"{copies} copies of {images} images written to {job.storage.location} in {made} shards{existed}")

@@ -33,7 +33,7 @@ class _Check:
 
 
 def verify(arguments: argparse.Namespace, request: Request) -> int:
-    """Compare an output with its manifest; with --verify-inputs, with its input too. Returns 0 if all is well, or 1."""
+    """Compare an output with its manifest; with --verify-inputs, its input too. Returns 0 if all is well, else 1."""
     from augreg.sharding.verify import open_output, strays
 
     output = open_output(request, inputs=arguments.verify_inputs)

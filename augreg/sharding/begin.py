@@ -12,6 +12,7 @@ from augreg.pipeline import Pipeline
 from augreg.sharding.inputs import open_input
 from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import OtherOutputError, check_empty, claim, differences, made_with, read_manifest
+from augreg.sharding.outputs import check_output
 from augreg.sharding.records import Input
 from augreg.sharding.state import State
 from augreg.sharding.storage import Storage, open_storage
@@ -84,14 +85,24 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     before = read_manifest(storage)
     if before is None:
         check_empty(storage)
-    input = open_input(request.source, columns=request.columns, masks=request.masks, leave_out=request.out)
+    outputs: list[Path] = []
+    input = open_input(
+        request.source,
+        columns=request.columns,
+        masks=request.masks,
+        leave_out=request.out,
+        targets=request.pipe.options.targets,
+        outputs=outputs,
+    )
     job = _job(request, storage, input, before)
+    check_output(job.to, job.format, job.classes, job.columns)
     manifest = _manifest(request, job, input)
     if write:
         storage.make()
         notes = claim(storage, manifest)
     else:
         notes = [] if before is None else differences(storage.location, before, manifest)
+    notes += [f"{folder} is left out: augreg apply wrote it" for folder in outputs]
     state = State(storage)
     part = part_of(request.part, job.shards)
     finished = state.finished().intersection(part)

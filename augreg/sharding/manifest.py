@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from augreg.images.folders import MANIFEST
 from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
 __all__ = ["MANIFEST", "OtherOutputError", "check_empty", "claim", "differences", "made_with", "read_manifest"]
 
-MANIFEST: Final = "augreg.json"
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
 _SHOWN: Final = 12  # letters of a fingerprint
 _ADVICE: Final = "choose another folder, or remove this one"
@@ -110,11 +110,8 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    for key, what in (
-        ("kind", "the kind of input"),
-        ("columns", "the parts of a sample"),
-        ("classes", "the classes"),
-    ):
+    known = {"kind": "the kind of input", "columns": "the parts of a sample", "classes": "the classes"}
+    for key, what in known.items():
         if before.get(key) != now[key]:
             return f"{what} was {_shown(key, before.get(key))} and is {_shown(key, now[key])}"
     if before.get("names") != now["names"]:

@@ -91,7 +91,10 @@ def _write_copies(job: Job, sample: Sample, writer: Writer) -> tuple[int, str]:
             return made, printable(f"{type(error).__name__}: {error}")
         if output is None:
             return made, ""
-        writer.add(output)
+        try:
+            writer.add(output)
+        except ImageError as error:
+            return made, printable(str(error))
         made += 1
 
 

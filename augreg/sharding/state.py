@@ -70,10 +70,18 @@ class State:
         return found if found.shard == shard else None
 
     def write(self, record: ShardRecord) -> None:
-        """Record that a shard is finished; its data must be in place."""
+        """Record that a shard is finished; its data must be in place. Call it under the lock of the shard."""
+        name = f"{_RECORDS}{shard_name(record.shard)}.json"
+        self._storage.remove_temporary(name)  # of a run that was killed
         if record.failures:
             self._storage.write(f"{_MARKERS}{shard_name(record.shard)}", b"")
-        self._storage.write(f"{_RECORDS}{shard_name(record.shard)}.json", msgspec.json.encode(record))
+        self._storage.write(name, msgspec.json.encode(record))
+
+    def clean_up(self, shards: int) -> None:
+        """Remove what killed runs left half-written, if all shards are finished: then no run is writing."""
+        if len(self.finished()) == shards:
+            for name in self._storage.names("", temporary=True):
+                self._storage.remove(name)
 
     def forget(self, shard: int) -> None:
         """Make a shard unfinished."""

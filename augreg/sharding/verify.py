@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from augreg.sharding.begin import Request, begin, part_of
 from augreg.sharding.manifest import MANIFEST, OtherOutputError, read_manifest
-from augreg.sharding.outputs import data_name, digest_of
+from augreg.sharding.outputs import digest_of, shard_file
 from augreg.sharding.records import Input, InputError, Piece
 from augreg.sharding.shard import input_digest
 from augreg.sharding.state import FOLDER, ShardRecord, State
@@ -97,7 +97,7 @@ def strays(output: OutputToCheck) -> list[tuple[str, str]]:
     storage = output.storage
     found = [(name, "a temporary file of a run that was killed, or goes on") for name in storage.names("", True)]
     if output.to != "folder":
-        known = {data_name(output.to, shard) for shard in range(output.shards)} | {MANIFEST}
+        known = {shard_file(output.to, shard) for shard in range(output.shards)} | {MANIFEST}
         others = (name for name in storage.names("") if name not in known and not name.startswith(f"{FOLDER}/"))
         found += [(name, "does not belong to this output") for name in others]
     return found

@@ -1,0 +1,250 @@
+"""`augreg apply` in shards where something is wrong: other outputs, damaged inputs, a full disk, two runs at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+import pytest
+from sharded import SPEC, data_of, encoded, finished, write_tar, write_tars
+
+from augreg.__main__ import main
+from augreg.sharding.storage import open_storage
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a spec and 4 tars of 5 images each."""
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    write_tars(tmp_path / "in", 4, 5)
+    return tmp_path
+
+
+def apply(place: Path, *more: str, out: str = "out", source: str = "in") -> int:
+    return main(["apply", str(place / "spec.yaml"), str(place / source), str(place / out), "--processes=1", *more])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("other spec", "fingerprint was "),
+        ("--shards=3", "shards was 4 and is 3"),
+        ("--copies=2", "copies was 1 and is 2"),
+        ("--epoch=1", "epoch was 0 and is 1"),
+        ("--test", "side was train and is test"),
+        ("--format=jpg", "format was png and is jpg"),
+        ("--to=folder", "to was tar and is folder"),
+        ("more input", "the input had 4 files and has 5"),
+        ("other input", "the input has other tar files or names than before"),
+    ],
+)
+def test_another_job_on_the_same_output_is_refused(
+    change: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apply(place) == 0
+    (place / "out/.augreg/shards/000002.json").unlink()
+    before = data_of(place / "out")
+    if change == "other spec":
+        (place / "spec.yaml").write_text("- invert\n")
+    elif change == "more input":
+        write_tar(place / "in/in-0009.tar", {"a.png": encoded(1)})
+    elif change == "other input":
+        (place / "in/in-0002.tar").rename(place / "in/in-0007.tar")
+    assert apply(place, *[change] * change.startswith("-")) == 2
+    assert said in (err := capsys.readouterr().err)
+    assert "choose another folder, or remove this one" in err
+    assert data_of(place / "out") == before and finished(place / "out") == {0, 1, 3}
+
+
+def test_an_output_in_shards_and_one_without_are_not_mixed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place) == 0
+    (place / "images").mkdir()
+    (place / "images/a.png").write_bytes(encoded(1))
+    assert apply(place, source="images") == 2
+    assert "contains the output of another run" in capsys.readouterr().err
+    assert apply(place, source="images", out="plain") == 0
+    assert apply(place, out="plain") == 2
+    assert "was written by augreg apply without shards" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_left_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "out").mkdir()
+    (place / "out/letter.txt").write_text("dear")
+    for more in ((), ("--dry-run",)):
+        assert apply(place, *more) == 2
+        assert "is not empty, and was not written by augreg apply" in capsys.readouterr().err
+    assert os.listdir(place / "out") == ["letter.txt"]
+
+
+@pytest.mark.parametrize("source", ["in", "in/in-0000.tar", "in/in-*.tar"])
+def test_an_output_is_not_put_among_its_inputs(source: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place, out="in", source=source) == 2
+    assert "contains the input; choose another folder" in capsys.readouterr().err
+    assert len(os.listdir(place / "in")) == 4
+
+
+def test_an_output_inside_the_input_is_no_input(place: Path) -> None:
+    assert apply(place, out="in/out") == 0
+    assert apply(place, out="in/out") == 0
+    assert apply(place, out="out") == 0
+    assert data_of(place / "in/out") == data_of(place / "out")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("views: {a: {steps: [invert]}}\n", "augreg apply is for one image"),
+        ("image: [invert]\ntargets: {clip: true}\n", "targets.clip: augreg apply is for images"),
+    ],
+)
+def test_views_and_clips_are_refused(spec: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "spec.yaml").write_text(spec)
+    assert apply(place) == 1
+    assert said in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--part=0/3"], "expected I/N with I from 1 to N, such as 1/4, got '0/3'"),
+        (["--part=4/3"], "got '4/3'"),
+        (["--part=2"], "got '2'"),
+        (["--columns=image"], "expected names such as image=jpg,label=cls"),
+        (["--columns=image=a,image=b"], "each once"),
+        (["--shards=0"], "expected a whole number from 1"),
+        (["--shards=2", "--overwrite"], "--overwrite is not for an output in shards"),
+        (["--address=auto"], "add --engine ray"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments(
+    arguments: list[str], said: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        apply(place, *arguments)
+    assert done.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (place / "out").exists()
+
+
+def test_a_damaged_tar_fails_alone_and_is_made_once_it_is_whole(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = place / "in/in-0001.tar"
+    whole = path.read_bytes()
+    assert apply(place, out="whole") == 0
+    path.write_bytes(whole[:2500] + b"\xff" * (len(whole) - 2500))  # its size says nothing
+    capsys.readouterr()
+    for _ in range(2):
+        assert apply(place) == 1
+        err = capsys.readouterr().err
+        assert "1 shards failed, and are not finished:\n  shard 1: " in err and "in-0001.tar" in err
+    assert finished(place / "out") == {0, 2, 3}
+    assert "shard-000001.tar" not in data_of(place / "out")
+    path.write_bytes(whole)
+    assert apply(place) == 0
+    assert data_of(place / "out") == data_of(place / "whole")
+
+
+def test_bad_images_are_listed_at_every_run_and_made_once_they_are_good(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place / "images"
+    folder.mkdir()
+    for number in range(10):
+        (folder / f"{number}.png").write_bytes(encoded(number))
+    assert apply(place, "--shards=5", "--to=tar", source="images", out="whole") == 0
+    (folder / "4.png").write_bytes(b"no image")
+    capsys.readouterr()
+    for _ in range(2):
+        assert apply(place, "--shards=5", "--to=tar", source="images") == 1
+        err = capsys.readouterr().err
+        assert "1 images failed; --retry-failed makes their shards again:\n  4.png: not an image" in err
+    assert finished(place / "out") == set(range(5))
+    assert apply(place, "--shards=5", "--to=tar", "--verify", source="images") == 1
+    assert "4.png: not an image" in capsys.readouterr().err
+    times = {path.name: path.stat().st_mtime_ns for path in (place / "out").glob("*.tar")}
+    (folder / "4.png").write_bytes(encoded(4))
+    assert apply(place, "--shards=5", "--to=tar", "--retry-failed", source="images") == 0
+    changed = [path.name for path in (place / "out").glob("*.tar") if path.stat().st_mtime_ns != times[path.name]]
+    assert changed == ["shard-000002.tar"]
+    assert data_of(place / "out") == data_of(place / "whole")
+    assert apply(place, "--shards=5", "--to=tar", source="images") == 0
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_said_once(
+    number: int, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put = type(open_storage(str(place / "out"))).put
+
+    def full(self: object, name: str, local_file: Path) -> None:
+        if name == "shard-000002.tar":
+            raise OSError(number, os.strerror(number), str(local_file))
+        put(self, name, local_file)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("augreg.sharding.local_storage.LocalStorage.put", full)
+    assert apply(place) == 1
+    err = capsys.readouterr().err
+    assert err.count(os.strerror(number)) == 1 and "run the command again to resume" in err
+    assert sorted(data_of(place / "out")) == ["shard-000000.tar", "shard-000001.tar"]  # no temporary file
+    assert finished(place / "out") == {0, 1}
+    monkeypatch.undo()
+    assert apply(place) == 0 and apply(place, out="whole") == 0
+    assert data_of(place / "out") == data_of(place / "whole")
+
+
+def test_a_file_that_must_not_grow_stands_for_a_full_disk(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The limit hits in the middle of a shard."""
+    assert apply(place) == 0
+    (place / "out/.augreg/shards/000003.json").unlink()
+    (place / "out/shard-000003.tar").unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        assert apply(place) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "cannot be written to: File too large" in capsys.readouterr().err
+    assert finished(place / "out") == {0, 1, 2} and "shard-000003.tar" not in data_of(place / "out")
+    assert apply(place) == 0 and apply(place, "--verify") == 0
+
+
+def test_a_shard_that_another_run_makes_is_left_to_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place, "--part=1/2") == 0
+    with open_storage(str(place / "out")).lock("000002"):
+        assert apply(place) == 1
+    assert "1 shards are being made by another run, the first of them shard 2" in capsys.readouterr().err
+    assert finished(place / "out") == {0, 1, 3}
+    assert apply(place) == 0 and finished(place / "out") == {0, 1, 2, 3}
+
+
+def test_an_output_that_is_moved_gets_no_double(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from augreg.sharding.state import ShardRecord, State
+
+    write = State.write
+
+    def moving(self: State, record: ShardRecord) -> None:
+        write(self, record)
+        if record.shard == 1:
+            (place / "out").rename(place / "moved")
+
+    monkeypatch.setattr(State, "write", moving)
+    assert apply(place) == 1
+    err = capsys.readouterr().err
+    assert err.count("cannot be written to") == 1
+    assert not (place / "out").exists() and finished(place / "moved") == {0, 1}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"shards": 4}', "5", "\x00"])
+def test_an_edited_manifest_is_refused(text: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place) == 0
+    (place / "out/augreg.json").write_text(text)
+    for more in ((), ("--verify",), ("--dry-run",)):
+        assert apply(place, *more) == 2
+        assert "is not a manifest of augreg apply" in capsys.readouterr().err
