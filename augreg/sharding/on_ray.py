@@ -240,8 +240,8 @@ def _check(node: str, found: Mapping[str, str], expected: Mapping[str, str], see
     for name, version in expected.items():
         if found.get(name) != version:
             raise StopError(
-                f"node {node} has {name} {found.get(name, 'not at all')}, and this run was started with {version}: the "
-                "bytes may differ; install the same version on every node"
+                f"node {node} has {name} {found.get(name, 'not at all')}, and this run was started with {version}: "
+                "the bytes may differ; install the same version on every node"
             )
     for path in sees:
         if not Path(path).exists():
