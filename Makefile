@@ -50,7 +50,7 @@ else
 	$(LOWEST_PIP) torchdata lightning && touch $@ || echo 'LEFT OUT: the tests with torchdata and lightning, which cannot be had here.'
 endif
 
-# Tests beside the real torchvision, timm, transformers, lightning and accelerate, in an environment of their own (6 GB:
+# Tests beside the real torchvision, timm, transformers, lightning, accelerate and Ray, in an environment of their own (6 GB:
 # the torch that torchvision works with needs CUDA libraries, also where there is no GPU). Nothing is downloaded by the tests.
 # CLIENTS="tests/clients/test_models.py -k resnet" runs some of them.
 clients: .venv-clients/stamp
@@ -59,7 +59,7 @@ clients: .venv-clients/stamp
 .venv-clients/stamp: pyproject.toml constraints-clients.txt
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt \
-		--editable '.[all]' torchvision timm transformers lightning accelerate datasets \
+		--editable '.[all,ray]' torchvision timm transformers lightning accelerate datasets \
 		'jsonargparse[signatures]' torchdata pytest-xdist
 	touch $@
 

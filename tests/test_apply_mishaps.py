@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from augreg.__main__ import main
-from augreg.commands import output_folder, write_copies
+from augreg.commands import write_copies
+from augreg.images.folders import is_output
 
 
 @pytest.fixture
@@ -200,5 +201,5 @@ def test_an_edited_manifest(photos: Path, number: int, capsys: pytest.CaptureFix
     assert "Traceback" not in errors and len(errors) < 2_000
     assert apply(photos, out, "--quiet", "--overwrite") == 0
     assert set(ALL) <= set(written(out)) and (photos.parent / "spec.yaml").read_text() == "[rotate]"
-    assert output_folder.is_output(out)
+    assert is_output(out)
     assert apply(photos, out, "--quiet") == 0

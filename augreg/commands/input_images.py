@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from augreg.commands.output_folder import is_output
 from augreg.errors import ImageError
+from augreg.images.folders import MASK, key_of, masked, stem_of, walk
 from augreg.images.suffixes import SUFFIXES
 
 __all__ = ["Source", "find_images"]
-
-_MASK = "_mask"
 
 
 class Source(NamedTuple):
@@ -39,57 +35,25 @@ def find_images(
     skipped too, and added to `outputs`. Raises ImageError if there are no images.
     """
     if folder.is_file():
-        folder, paths = folder.parent, [folder]
+        folder, names = folder.parent, [folder.name]
     elif folder.is_dir():
-        paths = sorted(_walk(folder, leave_out, outputs))
+        names = list(walk(folder, leave_out, outputs))
     else:
         raise ImageError(f"{folder}: no such file or folder; give an image or a folder of images")
-    if not paths:
+    if not names:
         raise ImageError(f"{folder}: no images in it or below it; image files end in {', '.join(SUFFIXES)}")
-    keys = {path: _key(path, folder) for path in paths}
     if masks is False:
-        return [Source(path, key) for path, key in keys.items()]
+        return [Source(folder / name, key_of(name)) for name in names]
     if masks is True:
-        images = {path.with_suffix("") for path in paths}
-        beside = {path.with_suffix(""): path for path in paths if _masked_image(path) in images}
-        return [
-            Source(path, key, beside.get(path.with_name(path.stem + _MASK)))
-            for path, key in keys.items()
-            if _masked_image(path) not in images
-        ]
-    if not masks.is_dir():
+        place = folder
+        images = {stem_of(name) for name in names}
+        found = {stem.removesuffix(MASK): name for name in names if masked(stem := stem_of(name)) in images}
+        names = [name for name in names if masked(stem_of(name)) not in images]
+    elif masks.is_dir():
+        place, found = masks, {stem_of(name): name for name in walk(masks)}
+    else:
         raise ImageError(f"{masks}: no such folder; --masks expects a folder with the same paths as the images")
-    below = {path.relative_to(masks).with_suffix(""): path for path in _walk(masks)}
-    return [Source(path, key, below.get(path.relative_to(folder).with_suffix(""))) for path, key in keys.items()]
-
-
-def _masked_image(path: Path) -> Path | None:
-    """The image, without suffix, of which a file would be the mask by its name; None for a name without `_mask`."""
-    stem = path.stem
-    return path.with_name(stem.removesuffix(_MASK)) if stem.endswith(_MASK) and stem != _MASK else None
-
-
-def _key(path: Path, folder: Path) -> str:
-    # a name that is not UTF-8 still needs a key that can be hashed and printed
-    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _walk(
-    folder: Path, leave_out: Path | None = None, outputs: list[Path] | None = None, above: tuple[str, ...] = ()
-) -> Iterator[Path]:
-    """The image files below a folder. Links are followed, but not in cycles; hidden files are skipped."""
-    above = (*above, os.path.realpath(folder))
-    for entry in os.scandir(folder):
-        path = folder / entry.name
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            real = os.path.realpath(path)
-            if real in above or (leave_out is not None and real == os.path.realpath(leave_out)):
-                continue
-            if not is_output(path):
-                yield from _walk(path, leave_out, outputs, above)
-            elif outputs is not None:
-                outputs.append(path)
-        elif path.suffix.lower() in SUFFIXES:
-            yield path
+    return [
+        Source(folder / name, key_of(name), place / found[stem] if (stem := stem_of(name)) in found else None)
+        for name in names
+    ]

@@ -20,13 +20,13 @@ from typing import Any
 
 from augreg.files.locks import BusyError, locked
 from augreg.images.files import read_file
+from augreg.images.folders import MANIFEST
 
 __all__ = [
-    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "identity", "is_output", "lock", "numbers",
+    "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "identity", "lock", "numbers",
     "other_files", "read_manifest", "remove", "remove_temporary_files", "replace_manifest", "write",
 ]  # fmt: skip
 
-MANIFEST = "augreg.json"
 _MOST = 1 << 28  # bytes of a manifest, which may name every file that an --overwrite left over
 _PART = ".augreg-part"
 _NUMBER = re.compile(r"-(\d{1,10})(?:_mask)?\.[a-z]+\Z", re.ASCII)
@@ -86,11 +86,6 @@ def numbers(folder: Path) -> list[int]:
     """The numbers of the copies in a folder and below it: those at the ends of the names of files."""
     names = (name for _, _, names in os.walk(folder) for name in names)
     return sorted({int(match[1]) for name in names if (match := _NUMBER.search(name))})
-
-
-def is_output(folder: Path) -> bool:
-    """Whether a run wrote a folder."""
-    return {"fingerprint", "made_with"} <= read_manifest(folder).keys()
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -41,7 +41,7 @@ _NO_EPOCH: Final = (
     "Augment(pipe, epoch=epoch); Augment(pipe, epoch=0) stays in one epoch on purpose"
 )
 _NO_ID: Final = (
-    "An id stays with its row, also where Ray reads, splits or repartitions in another order; the number of a row does "
+    "An id stays with its row, also where Ray reads or splits in another order; the number of a row does "
     "not. Use a key of the table, Augment(.., id='name'), or the path: read_images(.., include_paths=True), id='path'"
 )
 

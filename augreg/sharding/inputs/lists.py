@@ -1,0 +1,251 @@
+"""Lists of images: a text file of paths or URLs, a CSV file with a header, or a JSON object on each line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augreg.images.folders import stem_of
+from augreg.sharding.inputs.listed import Listed, default_shards, share
+from augreg.sharding.inputs.locations import joined, open_file, output_name, parent_of, path_of, read, reason
+from augreg.sharding.inputs.names import Names, NamesWriter
+from augreg.sharding.inputs.roles import Role, Roles, label_of, number_or_text
+from augreg.sharding.inputs.stems import Stems
+from augreg.sharding.records import Column, InputError, Sample
+
+__all__ = ["ListInput", "open_list"]
+
+_IMAGES: Final = ("image", "path", "file", "file_name", "filename", "url")
+"""Columns that are taken for the image's, if the user names none: the first of these that is there."""
+_LONGEST: Final = 1 << 24
+"""The most letters of an entry."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """How the entries of a list are read: what a column is, and whether labels are numbers."""
+
+    kind: str
+    base: str
+    header: tuple[str, ...]
+    roles: Mapping[str, Role]
+    numbers: bool = True
+
+    def row(self, entry: str) -> dict[str, Any]:
+        """The values of an entry by column. Raises ValueError for one that is not valid."""
+        if self.kind == "txt":
+            return {"image": entry}
+        if self.kind == "jsonl":
+            row = json.loads(entry)
+            if not isinstance(row, dict):
+                raise ValueError("expected a JSON object")
+            return row
+        try:
+            rows = list(csv.reader(io.StringIO(entry, newline=""), strict=True))
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+        if len(rows) != 1 or len(rows[0]) != len(self.header):
+            raise ValueError(
+                f"expected {len(self.header)} values, as in the header, got {len(rows[0]) if rows else 0}"
+            )
+        return dict(zip(self.header, rows[0], strict=True))
+
+    def key(self, row: Mapping[str, Any]) -> tuple[str, int | str]:
+        """The path of the image as it is written, and the address of the sample. Raises ValueError."""
+        path = index = None
+        for column, value in row.items():
+            kind = self.roles[column].kind if column in self.roles else ""
+            if kind == "image":
+                path = value
+            elif kind == "id":
+                index = number_or_text(value) if self.kind == "csv" and isinstance(value, str) else value
+        if not isinstance(path, str) or not path:
+            raise ValueError("it has no image")
+        if any(role.kind == "id" for role in self.roles.values()):
+            if isinstance(index, bool) or not isinstance(index, int | str) or index == "":
+                raise ValueError("it has no id, which is a number or a text")
+            return path, index
+        return path, path
+
+    def sample(self, entry: str, keeps_suffix: bool) -> Sample:
+        """The sample of an entry."""
+        row = self.row(entry)
+        path, index = self.key(row)
+        key = str(index)
+        name = output_name(key) if keeps_suffix else _short(index)
+        masks, targets, label, carried = {}, {}, None, {}
+        what = ""
+        try:
+            image = read(joined(self.base, path))
+            for column, value in row.items():
+                role = self.roles[column]
+                what = f"{column} "
+                if value is None or (self.kind == "csv" and value == "" and role.kind != "carried"):
+                    continue
+                if role.kind == "mask":
+                    masks[role.name] = read(joined(self.base, _text(value)))
+                elif role.kind == "targets":
+                    targets[role.name] = json.loads(value) if self.kind == "csv" else value
+                elif role.kind == "label":
+                    label = self._label(value)
+                elif role.kind in ("carried", "id"):
+                    carried[column] = value
+        except OSError as error:
+            return Sample(key, index, name, failure=f"{what}cannot be read: {reason(error)}")
+        except (ValueError, RecursionError) as error:
+            return Sample(key, index, name, failure=f"{what}is not valid: {error}")
+        return Sample(key, index, name, image=image, masks=masks, targets=targets, label=label, carried=carried)
+
+    def _label(self, value: Any) -> int | str | None:
+        if self.kind == "csv":
+            return number_or_text(value) if self.numbers else str(value)
+        label = label_of(value)
+        return label if self.numbers or label is None else str(label)
+
+
+@dataclass(frozen=True)
+class ListPiece:
+    """Some entries of a list."""
+
+    entries: Entries
+    records: Names
+    twins: NDArray[np.bool_] | None
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples in order. An image that cannot be read is a failure of its own."""
+        for number, record in enumerate(self.records):
+            yield self.entries.sample(record, self.twins is not None and bool(self.twins[number]))
+
+
+@dataclass
+class ListInput(Listed):
+    """A list of images."""
+
+    entries: Entries
+    records: Names
+    twins: NDArray[np.bool_] | None = field(repr=False)
+
+    def piece(self, shard: int, shards: int) -> ListPiece:
+        """What an output shard reads."""
+        start, stop = share(len(self.records), shard, shards)
+        twins = None if self.twins is None else self.twins[start:stop]
+        return ListPiece(
+            self.entries, self.records.part(start, stop), twins if twins is not None and twins.any() else None
+        )
+
+
+def _short(index: int | str) -> str:
+    return stem_of(output_name(index)) if isinstance(index, str) else str(index)
+
+
+def open_list(location: str, roles: Roles) -> ListInput:
+    """The images of a list, in its order. Paths are relative to the list. Raises InputError, with the line."""
+    kind = path_of(location).lower().rpartition(".")[2]
+    try:
+        with open_file(location) as raw:
+            text = io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="")
+            return _listed(location, kind, roles, text)
+    except OSError as error:
+        raise InputError(f"{location}: cannot be read: {reason(error)}") from None
+
+
+def _listed(location: str, kind: str, roles: Roles, text: io.TextIOWrapper) -> ListInput:
+    numbered = _entries(location, text, kind == "csv")
+    header: tuple[str, ...] = ("image",) if kind == "txt" else ()
+    if kind == "csv":
+        line, first = next(numbered, (1, ""))
+        header = tuple(next(csv.reader([first]), ()))
+        if len(set(header)) < len(header):
+            raise InputError(f"{location}: the header has a column twice: {', '.join(header)}")
+    found: dict[str, Role] = {}
+    _add_roles(found, header, roles, location)
+    if kind == "csv":
+        _check_columns(found, roles, location)
+    entries = Entries(kind, parent_of(location), header, found)
+    writer, stems = NamesWriter("list", kind, *header), Stems()
+    labels: set[type] = set()
+    column = next((column for column, role in found.items() if role.kind == "label"), None)
+    for line, entry in numbered:
+        try:
+            row = entries.row(entry)
+            if kind == "jsonl" and not row.keys() <= found.keys():
+                _add_roles(found, row, roles, location)
+                column = next((column for column, role in found.items() if role.kind == "label"), None)
+            index = entries.key(row)[1]
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{location}, line {line}: {error}") from None
+        if column is not None and row.get(column) not in (None, ""):
+            labels.add(type(number_or_text(row[column]) if kind == "csv" else row[column]))
+        writer.add(entry)
+        stems.add(_short(index))
+    records, fingerprint = writer.finish()
+    if not len(records):
+        raise InputError(f"{location}: an empty list")
+    _check_columns(found, roles, location)
+    entries = Entries(kind, parent_of(location), header, found, labels <= {int})
+    twins = stems.twins(lambda: (output_name(str(entries.key(entries.row(record))[1])) for record in records))
+    kinds = {"carried": "string" if kind == "csv" else "", "label": "int64" if labels <= {int} else "string"}
+    columns = tuple(
+        Column(column if role.kind in ("carried", "id") else role.name, role.kind.replace("id", "carried"), "")
+        for column, role in found.items()
+    )
+    columns = tuple(part._replace(type=kinds.get(part.kind, "")) for part in columns)
+    count = len(records)
+    return ListInput("list", fingerprint, count, count, (), columns, default_shards(count), entries, records, twins)
+
+
+def _add_roles(found: dict[str, Role], columns: Iterable[str], roles: Roles, location: str) -> None:
+    """Add the roles of columns that are new. Raises InputError where two columns would be one part."""
+    columns = list(columns)
+    try:
+        found.update({column: roles.of(column) for column in columns if column not in found})
+    except InputError as error:
+        raise InputError(f"{location}: {error}") from None
+    if not any(role.kind == "image" for role in found.values()):
+        alias = next((column for column in _IMAGES if column in found and column not in roles.columns.values()), None)
+        if alias is not None:
+            found[alias] = Role("image", "image")
+
+
+def _check_columns(found: Mapping[str, Role], roles: Roles, location: str) -> None:
+    """Raise InputError for a list without a column that it must have."""
+    missing = [(name, place) for name, place in roles.columns.items() if place not in found]
+    if missing:
+        name, place = missing[0]
+        raise InputError(f"{location}: no column {place!r}, which is to be the {name}; {roles.advice(found, name)}")
+    if not any(role.kind == "image" for role in found.values()):
+        raise InputError(f"{location}: no column of images; {roles.advice(found)}")
+
+
+def _entries(location: str, text: io.TextIOWrapper, quoted: bool) -> Iterator[tuple[int, str]]:
+    """The entries that are not empty, with the numbers of their lines. In `quoted` ones, quotations span lines."""
+    parts: list[str] = []
+    letters = quotes = 0
+    for line, part in enumerate(iter(lambda: text.readline(_LONGEST + 1), ""), 1):
+        parts.append(part)
+        letters += len(part)
+        quotes += part.count('"') if quoted else 0
+        first = line - len(parts) + 1
+        if letters > _LONGEST or "\0" in part:
+            raise InputError(f"{location}, line {first}: not an entry of a list of images, but something else")
+        if quotes % 2:
+            continue
+        entry = "".join(parts).rstrip("\r\n")
+        if entry and not entry.isspace():
+            yield first, entry
+        parts, letters, quotes = [], 0, 0
+    if parts:
+        raise InputError(f"{location}, line {first}: a quotation that does not end")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a path or a URL, got {type(value).__name__}")
+    return value

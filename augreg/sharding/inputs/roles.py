@@ -1,0 +1,117 @@
+"""What a part of a sample is, by the name of its column, of its key in JSON, or of its member in a tar."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from augreg.images.folders import is_image
+from augreg.sharding.records import InputError
+from augreg.targets.conventions import Targets
+
+__all__ = ["Role", "Roles", "label_of", "number_or_text"]
+
+_MASK: Final = re.compile(r"masks?\d*|\w+_mask")
+_IMAGES: Final = ("image", "img")
+
+
+class Role(NamedTuple):
+    """What a part is: image, mask, label, id, targets, carried or json; and its name in the sample.
+
+    "unknown" is the kind of an image of which nothing says whether it follows the image of the sample.
+    """
+
+    kind: str
+    name: str
+
+
+class Roles:
+    """The roles of parts, by what the user says of them, by what the spec says, and else by their names."""
+
+    def __init__(self, columns: Mapping[str, str], targets: Targets) -> None:
+        """`columns` maps names to places: {"image": "jpg", "mask": "seg.png", "boxes": "bbox", "id": "name"}."""
+        self.columns = dict(columns)
+        self.places = {place: name for name, place in columns.items()}
+        if len(self.places) < len(columns):
+            place = next(place for name, place in columns.items() if self.places[place] != name)
+            raise InputError(f"{place!r} is given two names: {', '.join(self._names(place))}; give it one")
+        for name, place in columns.items():
+            if not name or not place:
+                raise InputError(f"{name}={place}: expected NAME=COLUMN, such as image=jpg")
+        kinds = targets.keys
+        self._masks = {name for name, kind in kinds.items() if kind == "mask"}
+        self._carried = {"other"} | {name for name, kind in kinds.items() if kind == "other"}
+        self._targets = {"boxes", "keypoints", "keypoint_names", *targets.labels, *targets.keypoint_labels}
+        self._targets |= {
+            *targets.polygons,
+            *(name for name, kind in kinds.items() if kind in ("boxes", "keypoints")),
+        }
+        self.labels_objects = "label" in self._targets
+        """Whether `label`, where it is a list, has the labels of objects."""
+        self._targets -= {"label"}
+
+    def _names(self, place: str) -> list[str]:
+        return [name for name, other in self.columns.items() if other == place]
+
+    def of(self, place: str) -> Role:
+        """The role of a column, or of a key in JSON. Raises InputError where its name is that of another place."""
+        if place in self.places:
+            name = self.places[place]
+            return Role("carried", place) if name in self._carried else self._named(name)
+        if place in self.columns:
+            raise InputError(
+                f"{place!r} is there, and {self.columns[place]!r} is to be used as {place!r}; rename one of them"
+            )
+        if place == "seg":
+            place = "mask"
+        role = self._named(place)
+        if role.kind == "id" or (role.kind == "targets" and place not in self._targets):
+            return Role("carried", place)
+        return role
+
+    def of_key(self, key: str) -> Role:
+        """The role of a key in the JSON of a sample of a tar, which has no images. Raises InputError as `of`."""
+        known = key in self.places or key in self._targets or key == "label"
+        return self.of(key) if known else Role("carried", key)
+
+    def of_member(self, suffix: str) -> Role:
+        """The role of a member of a tar by its suffix in lower case, without the first dot: `jpg`, `seg.png`."""
+        if suffix in self.places:
+            return self.of(suffix)
+        if is_image(f"x.{suffix}"):
+            base = suffix.rpartition(".")[0]
+            if base in ("", *_IMAGES):
+                return Role("unknown", suffix) if "image" in self.columns else Role("image", "image")
+            role = self.of(base)
+            return role if role.kind == "mask" or base in self._carried else Role("unknown", suffix)
+        if suffix == "cls":
+            return Role("label", "label")
+        return Role("json" if suffix == "json" else "carried", suffix)
+
+    def _named(self, name: str) -> Role:
+        if name in ("image", "label", "id"):
+            return Role(name, name)
+        if name in self._masks or _MASK.fullmatch(name):
+            return Role("mask", name)
+        return Role("carried" if name in self._carried else "targets", name)
+
+    def advice(self, places: Iterable[str], what: str = "image") -> str:
+        """What there is, and how to say which part is the image."""
+        found = ", ".join(sorted(places)) or "nothing"
+        return f"there are: {found}; say which is the {what}: --columns {what}=NAME"
+
+
+def number_or_text(text: str) -> int | str:
+    """A number of a class as such, and its name as text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+
+
+def label_of(value: Any) -> int | str | None:
+    """The label of an image. Raises ValueError for what is none."""
+    if isinstance(value, bytes):
+        value = number_or_text(value.decode().strip())
+    if isinstance(value, bool) or not isinstance(value, int | str | None):
+        raise ValueError(f"a label is a number or a name, got {json.dumps(value, default=str)[:60]}")
+    return value
