@@ -8,6 +8,7 @@ nothing else: whoever calls this knows which shards are finished, so a killed dr
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import pickle
@@ -65,7 +66,11 @@ def run(
     does not, the outcome says so and has `stop` set. When Ctrl-C stops the run, `tell` gets `message` at once, and
     the running tasks are cancelled. Raises AugregError if Ray is not installed, or there is no cluster.
     """
-    ray = _ray()
+    ray, tasks = _ray(), iter(tasks)
+    first = list(itertools.islice(tasks, 1))
+    if not first:
+        return  # a cluster takes seconds to start
+    tasks = itertools.chain(first, tasks)
     with _connected(ray, address, processes):
         payload = ray.put(pickle.dumps((job, versions, dict(versions()), [os.fspath(path) for path in sees])))
         function = ray.remote(num_cpus=1, max_retries=0)(_work)  # tried again here, where the tries are counted
