@@ -120,9 +120,7 @@ def test_views_and_clips_are_refused(spec: str, said: str, place: Path, capsys: 
     ],
     ids=str,
 )
-def test_wrong_arguments(
-    arguments: list[str], said: str, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_arguments(arguments: list[str], said: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         apply(place, *arguments)
     assert done.value.code == 2

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
+from augreg.sharding.column_types import typed
 from augreg.sharding.inputs import open_input
 from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import OtherOutputError, check_empty, claim, differences, made_with, read_manifest
 from augreg.sharding.outputs import check_output
-from augreg.sharding.records import Input
+from augreg.sharding.records import Column, Input
 from augreg.sharding.state import State
 from augreg.sharding.storage import Storage, open_storage
 
 __all__ = ["Begun", "Request", "begin", "part_of"]
 
-_WILD = "*?[{"
-_INPUT_OF = {"folder": "folder", "list": "tar", "tar": "tar", "parquet": "parquet"}
+_WILD: Final = "*?[{"
+_SAMPLES: Final = 64  # that are read for the types of columns
+_OUTPUT_OF: Final = {"folder": "folder", "list": "tar", "tar": "tar", "parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -137,18 +140,29 @@ def _job(request: Request, storage: Storage, input: Input, before: Mapping[str, 
             raise OtherOutputError(
                 f"{storage.location} was begun with the backend {backend}, which is not available here: {error}"
             ) from None
+    to = request.to or earlier.get("to") or _OUTPUT_OF[input.kind]
+    shards = request.shards or earlier.get("shards") or input.default_shards
     return Job(
         {**pipe.to_spec(), "output": "auto", "backend": pipe.backend},
         storage,
-        request.to or earlier.get("to") or _INPUT_OF[input.kind],
+        to,
         request.format,
-        request.shards or earlier.get("shards") or input.default_shards,
+        shards,
         request.copies,
         request.epoch,
         request.test,
         input.classes,
-        input.columns,
+        _columns(input, to, shards, earlier),
     )
+
+
+def _columns(input: Input, to: str, shards: int, earlier: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of the output. In Parquet they have types, by the first samples if the input does not say them."""
+    if "columns" in earlier:
+        return tuple(Column(*column) for column in earlier["columns"])
+    if to != "parquet" or all(column.type or column.kind not in ("targets", "carried") for column in input.columns):
+        return input.columns
+    return typed(input.columns, itertools.islice(input.piece(0, shards).samples(), _SAMPLES))
 
 
 def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
@@ -171,6 +185,7 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
             "classes": list(input.classes),
             "columns": [list(column) for column in input.columns],
         },
+        "columns": [list(column) for column in job.columns],
         "location": _absolute(request.source),
         "made_with": dict(made_with(job.spec["backend"])),
         "spec": request.pipe.to_spec(),

@@ -58,9 +58,12 @@ def _valid(manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest is one of an output in shards, as far as a run relies on it: somebody may have edited it."""
     shards = manifest.get("shards")
     texts = ("backend", "fingerprint", "format", "to")
+    columns = manifest.get("columns")
     return (
         type(shards) is int
         and 1 <= shards < 2**31
+        and isinstance(columns, list)
+        and all(isinstance(column, list) and len(column) == 3 for column in columns)
         and all(isinstance(manifest.get(name), str) for name in texts)
         and all(isinstance(manifest.get(name), dict) for name in ("input", "made_with"))
     )

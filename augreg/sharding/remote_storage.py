@@ -53,9 +53,10 @@ class RemoteStorage:
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of this name."""
+        path = self._path(name)
         with self._errors(name):
             self._system.invalidate_cache()
-            return bool(self._system.isfile(self._path(name)))
+            return bool(self._system.isfile(path))
 
     def names(self, prefix: str = "", temporary: bool = False) -> list[str]:
         """The names of all files that start with the prefix, or the temporary files in its folder and below."""
@@ -81,8 +82,9 @@ class RemoteStorage:
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from piece by piece. Raises FileNotFoundError if there is none."""
+        path = self._path(name)
         with self._errors(name):
-            return cast(BinaryIO, self._system.open(self._path(name), "rb"))
+            return cast(BinaryIO, self._system.open(path, "rb"))
 
     def write(self, name: str, data: bytes, durable: bool = True) -> None:
         """Upload a file. What is durable is up to the store."""
@@ -146,8 +148,9 @@ class RemoteStorage:
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
+        path = self._path(name)
         with self._errors(name), contextlib.suppress(FileNotFoundError):
-            self._system.rm_file(self._path(name))
+            self._system.rm_file(path)
 
     def remove_temporary(self, name: str) -> None:
         """Remove the local temporary files for this name whose processes are gone, and those that were uploaded."""

@@ -102,7 +102,10 @@ def augment(job: Job, sample: Sample) -> Iterator[Output]:
     """The copies of a sample, encoded, one by one. Raises whatever the image or a step raises."""
     if sample.failure:
         raise ImageError(sample.failure)
-    read = to_array(sample.image, job.pipeline.options.channels)
+    try:
+        read = to_array(sample.image, job.pipeline.options.channels)
+    except ImageError as error:  # the key is said already
+        raise ImageError(str(error).removeprefix(f"image of {len(sample.image)} bytes: ")) from None
     pipeline = job.pipeline_of_alpha if read.alpha else job.pipeline
     masks = {name: decode_mask(data, name) for name, data in sample.masks.items()}
     given = {"image": read.array, **{name: mask for name, (mask, _) in masks.items()}, **sample.targets}

@@ -203,9 +203,9 @@ def _listed(location: str, kind: str, roles: Roles, text: io.TextIOWrapper) -> L
 
 def _add_roles(found: dict[str, Role], columns: Iterable[str], roles: Roles, location: str) -> None:
     """Add the roles of columns that are new. Raises InputError where two columns would be one part."""
-    columns = list(columns)
     try:
-        found.update({column: roles.of(column) for column in columns if column not in found})
+        new = roles.of_columns([*found, *columns])
+        found.update({column: role for column, role in new.items() if column not in found})
     except InputError as error:
         raise InputError(f"{location}: {error}") from None
     if not any(role.kind == "image" for role in found.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -71,13 +72,13 @@ def open_input(
     skip. `targets` is what the spec says of the parts of samples. Folders in a local folder that `augreg apply` wrote
     are skipped and added to `outputs`. Raises InputError, which says what is wrong with the input.
     """
-    kind, location = kind_of(location), located(location)
+    kind, location = kind_of(location), _absolute(location)
     if columns and kind == "folder":
         raise InputError(f"{location}: a folder of images has no columns; leave --columns out")
     roles = Roles(columns or {}, targets or Targets())
     try:
         if kind == "folder":
-            return open_folder(location, located(masks) if isinstance(masks, str) else masks, leave_out, outputs)
+            return open_folder(location, _absolute(masks) if isinstance(masks, str) else masks, leave_out, outputs)
         if kind == "list":
             return open_list(location, roles)
         suffixes = tars.SUFFIXES if kind == "tar" else parquet.SUFFIXES
@@ -87,6 +88,12 @@ def open_input(
     except OSError as error:
         raise InputError(f"{location}: cannot be read: {reason(error)}") from None
     return open_tars(location, found, roles) if kind == "tar" else open_parquet(location, found, roles)
+
+
+def _absolute(location: str) -> str:
+    """The location for processes that run elsewhere; links in it stay."""
+    location = located(location)
+    return location if is_url(location) else os.path.abspath(location)  # noqa: PTH100
 
 
 def _kind_of_file(location: str) -> str:

@@ -229,15 +229,13 @@ def _roles(location: str, schema: Any, features: Mapping[str, Any], roles: Roles
     if len(types) < len(schema):
         raise InputError(f"{location}: two columns of one name among {', '.join(schema.names)}")
     images = [name for name, kind in types.items() if _is_image(kind, features.get(name))]
-    found = {}
-    for name, kind in types.items():
-        try:
-            role = roles.of(name)
-        except InputError as error:
-            raise InputError(f"{location}: {error}") from None
-        if role.kind == "label" and "list" in kind.partition("<")[0]:  # one for each object
-            role = Role("targets" if roles.labels_objects else "carried", role.name)
-        found[name] = role
+    try:
+        found = roles.of_columns(types)
+    except InputError as error:
+        raise InputError(f"{location}: {error}") from None
+    for name, role in found.items():
+        if role.kind == "label" and "list" in types[name].partition("<")[0]:  # one for each object
+            found[name] = Role("targets" if roles.labels_objects else "carried", role.name)
     if not any(role.kind == "image" for role in found.values()):
         free = [name for name in images if found[name].kind == "carried" and name not in roles.places]
         if len(free) == 1:

@@ -60,7 +60,7 @@ class Roles:
         if place in self.places:
             name = self.places[place]
             return Role("carried", place) if name in self._carried else self._named(name)
-        if place in self.columns:
+        if place in self.columns and place != "id":
             raise InputError(
                 f"{place!r} is there, and {self.columns[place]!r} is to be used as {place!r}; rename one of them"
             )
@@ -96,6 +96,16 @@ class Roles:
         if name in self._masks or _MASK.fullmatch(name):
             return Role("mask", name)
         return Role("carried" if name in self._carried else "targets", name)
+
+    def of_columns(self, columns: Iterable[str]) -> dict[str, Role]:
+        """The roles of all columns of a table. Raises InputError where two would be the same part."""
+        found = {column: self.of(column) for column in columns}
+        parts: dict[Role, str] = {}
+        for column, role in found.items():
+            other = parts.setdefault(role, column)
+            if other != column:
+                raise InputError(f"two columns are the {role.name}: {other!r} and {column!r}; rename one of them")
+        return found
 
     def advice(self, places: Iterable[str], what: str = "image") -> str:
         """What there is, and how to say which part is the image."""

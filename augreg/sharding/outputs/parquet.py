@@ -24,7 +24,6 @@ ROW_GROUP: Final = 32 << 20
 """Bytes of a row group, about: what a reader has to read for one row, and what a writer holds in memory."""
 _ROW: Final = 1 << 10  # what a row takes in memory besides its values
 _IMAGE: Final = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TEXT: Final = ("json", "txt", "text")  # members of tars that are text
 
 
 def schema_of(columns: Sequence[Column], classes: Sequence[str]) -> Any:
@@ -58,15 +57,13 @@ def _with_image(columns: Sequence[Column]) -> list[Column]:
 
 
 def _type(column: Column) -> Any:
-    """The type of a column. Where the input does not say it, the usual one of its name."""
+    """The type of a column. Where nothing says it, the usual one of its name, or text, which takes any value."""
     if not column.type:
         if column.kind == "label":
             return pa.int64()
-        if column.kind == "carried":
-            return pa.string() if column.name in _TEXT else pa.binary()
-        if column.name.startswith("label"):
-            return pa.list_(pa.int64())
-        return pa.list_(pa.list_(pa.float64()))
+        if column.kind == "targets" and column.name.startswith(("boxes", "keypoints")):
+            return pa.list_(pa.list_(pa.float64()))
+        return pa.list_(pa.int64()) if column.name == "labels" else pa.string()
     try:
         kind = parse(column.type)
     except ValueError as error:
