@@ -30,7 +30,7 @@ _TRIES: Final = 5  # how often the process of one task may die
 _LOOK: Final = 2.0  # seconds after which the CPUs of the cluster are counted again
 _PATIENCE: Final = 10.0  # seconds that running tasks have to clean up after Ctrl-C
 _AGAIN: Final = 2.0  # seconds until a task is tried again whose lock a process may hold that is about to end
-_STORE: Final = 80 << 20  # bytes of the object store of a local cluster: little more than the job is in it
+_STORE: Final = 80 << 20  # bytes of the object store of a local cluster, the least that Ray takes: little is in it
 _CONNECT: Final = 10.0  # seconds
 _NO_CLUSTER: Final = (
     "there is no Ray cluster to use at {address}: {reason}; start one with `ray start --head`, or leave out the "
@@ -72,7 +72,8 @@ def run(
         return  # a cluster takes seconds to start
     tasks = itertools.chain(first, tasks)
     with _connected(ray, address, processes):
-        payload = ray.put(pickle.dumps((job, versions, dict(versions()), [os.fspath(path) for path in sees])))
+        # it travels with each task: were it an object of this driver, a node could only fetch it from this node
+        payload = pickle.dumps((job, versions, dict(versions()), [os.fspath(path) for path in sees]))
         function = ray.remote(num_cpus=1, max_retries=0)(_work)  # tried again here, where the tries are counted
         running: dict[Any, _Entry] = {}
         try:

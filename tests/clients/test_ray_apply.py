@@ -1,0 +1,155 @@
+"""`augreg apply --engine ray` on a cluster of two nodes on this machine: the bytes are those of local processes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from ray.cluster_utils import Cluster
+
+from augreg.__main__ import main
+
+STORE = 80 << 20
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": STORE}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    made.add_node(num_cpus=1, object_store_memory=STORE)
+    yield made
+    made.shutdown()
+
+
+def write_tars(folder: Path, tars: int, each: int) -> None:
+    """Small images with classes in tars, which have numbers as names."""
+    folder.mkdir()
+    for number in range(tars):
+        with tarfile.open(folder / f"{number:04d}.tar", "w") as tar:
+            for key in range(number * each, (number + 1) * each):
+                image = np.random.default_rng(key).integers(0, 256, (8, 8, 3), np.uint8)
+                data = io.BytesIO()
+                Image.fromarray(image).save(data, "PNG")
+                for suffix, content in (("png", data.getvalue()), ("cls", str(key % 3).encode())):
+                    member = tarfile.TarInfo(f"{key:06d}.{suffix}")
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """A hash of every file of an output."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def finished(folder: Path) -> dict[str, tuple[int, int]]:
+    """The finished shards, with what would change if they were made again."""
+    records = (folder / ".augreg/shards").glob("*.json")
+    data = (folder / f"shard-{record.stem}.tar" for record in records)
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in data}
+
+
+def applied(place: Path, out: str, shards: int, *options: str) -> list[str]:
+    spec = json.dumps({"image": ["horizontal_flip", {"rotate": 10}]})
+    (place / "spec.json").write_text(spec)
+    return ["apply", "spec.json", "in", out, "--shards", str(shards), "--copies", "2", *options]
+
+
+def kill_until_done(place: Path, cluster: Cluster, shards: int, kills: int, pause: tuple[float, float]) -> int:
+    """Kill the driver so many times while it works, and let it finish then. Returns how often it was killed."""
+    command = [sys.executable, "-m", "augreg"]
+    command += applied(place, "ray", shards, "--engine", "ray", "--address", cluster.address, "--quiet")
+    seconds, killed = random.Random(0), 0
+    for left in itertools.count(kills, -1):
+        before = finished(place / "ray")
+        driver = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True)
+        if left > 0:
+            while driver.poll() is None and len(finished(place / "ray")) <= len(before):
+                time.sleep(0.02)
+            time.sleep(seconds.uniform(*pause))
+        if left > 0 and driver.poll() is None:
+            driver.send_signal(signal.SIGKILL)
+            killed += 1
+        said = driver.communicate(timeout=300)[1]
+        assert before.items() <= finished(place / "ray").items(), "a finished shard was made again"
+        if driver.returncode != -signal.SIGKILL:
+            assert driver.returncode == 0, said
+            return killed
+    raise AssertionError
+
+
+def check_killed_driver(place: Path, cluster: Cluster, shards: int, kills: int, pause: tuple[float, float]) -> None:
+    assert kill_until_done(place, cluster, shards, kills, pause) == kills
+    assert main(applied(place, "local", shards, "--processes", "2", "--quiet")) == 0
+    assert contents(place / "ray") == contents(place / "local")
+    assert len(finished(place / "ray")) == shards
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder, which the nodes of the cluster do not have."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_killed_driver_goes_on_where_it_was(place: Path, cluster: Cluster) -> None:
+    write_tars(place / "in", tars=4, each=60)
+    check_killed_driver(place, cluster, shards=8, kills=1, pause=(0.0, 0.1))
+
+
+@pytest.mark.soak
+def test_killed_drivers_processes_and_nodes_lose_nothing(place: Path, cluster: Cluster) -> None:
+    """20,000 images in 100 shards: ten drivers are killed, and meanwhile every few seconds a process or a node."""
+    write_tars(place / "in", tars=50, each=400)
+    script = Path(__file__).with_name("ray_killer.py")
+    killer = subprocess.Popen([sys.executable, str(script), str(os.getpid())], stdout=subprocess.PIPE, text=True)
+    try:
+        nodes = itertools.count()
+        assert kill_until_done(place, cluster, 100, 10, (0.0, 6.0)) == 10
+        del nodes
+    finally:
+        killer.terminate()
+    killed = killer.communicate()[0].split()
+    assert len(killed) >= 5, killed
+    assert main(applied(place, "local", 100, "--processes", "2", "--quiet")) == 0
+    assert contents(place / "ray") == contents(place / "local")
+
+
+def test_a_part_made_locally_and_the_rest_on_a_cluster_of_its_own(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    write_tars(place / "in", tars=2, each=10)
+    assert main(applied(place, "local", 4)) == 0
+    assert main(applied(place, "out", 4, "--part", "1/2")) == 0
+    assert main(applied(place, "out", 4, "--engine", "ray", "--processes", "2")) == 0
+    assert "20 copies of 10 images written to out in 2 shards, 2 of 4 shards existed already" in capsys.readouterr().err
+    assert contents(place / "out") == contents(place / "local")
+
+
+def test_a_damaged_shard_is_a_failure_and_a_moved_output_stops(
+    place: Path, cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tars(place / "in", tars=2, each=10)
+    data = (place / "in/0000.tar").read_bytes()
+    (place / "in/0000.tar").write_bytes(data[:3000])
+    ray = ("--engine", "ray", "--address", cluster.address)
+    assert main(applied(place, "out", 2, *ray)) == 1
+    said = capsys.readouterr().err
+    assert "1 shards failed, and are not finished:" in said and "0000.tar" in said
+    assert main(applied(place, "out", 2)) == 1  # the same locally
+    assert capsys.readouterr().err.splitlines()[1:] == said.splitlines()[1:]
