@@ -102,7 +102,7 @@ def test_twenty_kills_of_a_hundred_thousand_images(tmp_path: Path) -> None:
 def _kill(
     place: Path, tars: int, images: int, shards: int, kills: int, processes: tuple[int, ...]
 ) -> tuple[int, int, int]:
-    """The images augmented again, and the bytes of state, after so many kills. All that holds of any run is checked."""
+    """The images augmented again, and the bytes of state, after so many kills. What holds of any run is checked."""
     (place / "spec.yaml").write_text(SPEC)
     write_tars(place / "in", tars, images)
     command = ["apply", str(place / "spec.yaml"), str(place / "in"), str(place / "whole"), f"--shards={shards}"]

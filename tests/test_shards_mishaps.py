@@ -75,14 +75,14 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, capsys: pytest.Ca
     for more in ((), ("--dry-run",)):
         assert apply(place, *more) == 2
         assert "is not empty, and was not written by augreg apply" in capsys.readouterr().err
-    assert os.listdir(place / "out") == ["letter.txt"]
+    assert [path.name for path in (place / "out").iterdir()] == ["letter.txt"]
 
 
 @pytest.mark.parametrize("source", ["in", "in/in-0000.tar", "in/in-*.tar"])
 def test_an_output_is_not_put_among_its_inputs(source: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert apply(place, out="in", source=source) == 2
     assert "contains the input; choose another folder" in capsys.readouterr().err
-    assert len(os.listdir(place / "in")) == 4
+    assert len(list((place / "in").iterdir())) == 4
 
 
 def test_an_output_inside_the_input_is_no_input(place: Path) -> None:

@@ -51,12 +51,12 @@ class ParquetPiece:
 
     def samples(self) -> Iterator[Sample]:
         """The samples in order. Raises InputError for a file that cannot be read, after the samples before."""
-        seen = Seen()
+        seen, has_id = Seen(), any(role.kind == "id" for role in self.roles.values())
         for rows in self.rows:
             number = rows.first + rows.start
             for row in _read(rows):
                 sample = self._sample(row, number, parent_of(rows.location))
-                if not sample.failure and isinstance(sample.index, str) and seen.again(sample.index):
+                if has_id and not sample.failure and seen.again(sample.key):
                     sample = Sample(sample.key, sample.index, sample.name, failure="the id is there twice")
                 yield sample
                 number += 1
@@ -108,24 +108,28 @@ def _image(value: Any, folder: str) -> bytes:
 
 
 def _read(rows: Rows) -> Iterator[dict[str, Any]]:
-    """The rows one by one; of the file, only the row groups that they are in are read."""
+    """The rows one by one; of the file, only the row groups that they are in are read, one after another.
+
+    As pyarrow reads, up to about one row group is in memory.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        # without a pre-buffer and with a buffer, a column is read page by page, not whole
+        # without a pre-buffer, and with a small buffer, half as much of a row group is in memory
         with open_file(rows.location) as raw, pq.ParquetFile(raw, buffer_size=1 << 20, pre_buffer=False) as file:
             groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
             ends = np.cumsum([group.num_rows for group in groups])
             first = int(np.searchsorted(ends, rows.start, side="right"))
             last = int(np.searchsorted(ends, rows.stop, side="left"))
-            size = max(group.total_byte_size // max(1, group.num_rows) for group in groups[first : last + 1])
-            count = min(_ROWS, max(1, _BYTES // max(1, size)))
-            number = int(ends[first]) - groups[first].num_rows
-            for batch in file.iter_batches(count, row_groups=list(range(first, last + 1))):
-                wanted = batch.slice(max(0, rows.start - number), max(0, rows.stop - max(number, rows.start)))
-                number += len(batch)
-                yield from wanted.to_pylist()
+            for number in range(first, last + 1):
+                group = groups[number]
+                at = int(ends[number]) - group.num_rows
+                count = min(_ROWS, max(1, _BYTES * group.num_rows // max(1, group.total_byte_size)))
+                for batch in file.iter_batches(count, row_groups=[number]):
+                    wanted = batch.slice(max(0, rows.start - at), max(0, rows.stop - max(at, rows.start)))
+                    at += len(batch)
+                    yield from wanted.to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{rows.location}: cannot be read: {_line(error)}; replace the file") from None
 

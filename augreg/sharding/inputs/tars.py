@@ -218,12 +218,12 @@ def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str) ->
     rest = {}
     for key, value in about.items():
         role = roles.of_key(key)
+        if role.kind == "label" and key in roles.places:
+            found["label"] = label_of(value)
+            continue
         if role.kind == "targets" or (role.kind == "label" and isinstance(value, list) and roles.labels_objects):
             if value is not None:
                 found["targets"][role.name] = value
-            continue
-        if role.kind == "label" and key in roles.places:
-            found["label"] = label_of(value)
             continue
         if role.kind == "id":
             if isinstance(value, bool) or not isinstance(value, int | str):
