@@ -21,7 +21,10 @@ DOCUMENTS = [
 ]
 UPDATED = runpy.run_path(str(ROOT / "docs/include.py"))["updated"]
 WITH_FILES = [path for path in DOCUMENTS if "<!-- file:" in path.read_text()]
-ELSEWHERE = [ROOT / "docs/trainers.md"]  # tests/clients runs the files that it shows, beside their libraries
+ELSEWHERE = [
+    ROOT / "docs/trainers.md",
+    ROOT / "docs/loaders/ray.md",
+]  # tests/clients runs them, beside their libraries
 WITH_CODE = [path for path in DOCUMENTS if "```python" in path.read_text() and path not in ELSEWHERE]
 
 

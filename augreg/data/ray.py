@@ -194,7 +194,8 @@ def _columns(batch: Any) -> dict[str, Any]:
         try:
             from ray.data.block import BlockAccessor
 
-            batch = BlockAccessor.for_block(batch).to_numpy()
+            table = BlockAccessor.for_block(batch).to_arrow()  # pandas would have its own values for missing ones
+            batch = BlockAccessor.for_block(table).to_numpy()
         except (ImportError, TypeError) as error:
             raise TypeError(
                 f"expected a batch as map_batches gives it, got {type(batch).__name__}: {error}"

@@ -14,23 +14,11 @@ from typing import Any
 
 import pytest
 import ray
+from conftest import RAY_NODE
 from ray.cluster_utils import Cluster
 from ray_jobs import Deadly, Refusing, Square, processes_differ
 
 from augreg.sharding import on_ray
-
-STORE = 80 << 20
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A head with one CPU, whose processes find `ray_jobs`."""
-    head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": STORE}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
-        made = Cluster(initialize_head=True, head_node_args=head)
-        yield made
-        made.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +51,7 @@ def wait_for(what: Callable[[], Any]) -> Any:
 
 
 def test_a_killed_process_and_a_removed_node_lose_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    node = cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    node = cluster.add_node(**RAY_NODE)
 
     def disturb() -> None:
         running = wait_for(lambda: [pid for one in begun(tmp_path).values() for pid, of in one if of != node.node_id])
@@ -73,12 +61,12 @@ def test_a_killed_process_and_a_removed_node_lose_nothing(cluster: Cluster, tmp_
 
     thread = threading.Thread(target=disturb)
     thread.start()
-    outcomes = run(cluster, Square(tmp_path, 0.5), range(8))
+    outcomes = run(cluster, Square(tmp_path, 0.4), range(6))
     thread.join()
-    assert sorted(outcomes) == [(number, number**2, "", False) for number in range(8)]
-    assert [(tmp_path / str(number)).read_text() for number in range(8)] == [str(n**2) for n in range(8)]
+    assert sorted(outcomes) == [(number, number**2, "", False) for number in range(6)]
+    assert [(tmp_path / str(number)).read_text() for number in range(6)] == [str(n**2) for n in range(6)]
     tries = Counter(len(one) for one in begun(tmp_path).values())
-    assert tries[1] >= 5 and tries[2] >= 2, tries  # the killed process had one task, and the node another
+    assert tries[1] >= 3 and tries[2] >= 2, tries  # the killed process had one task, and the node another
 
 
 def test_a_task_that_kills_its_process_is_given_up_and_the_others_are_done(cluster: Cluster) -> None:
