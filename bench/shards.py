@@ -76,14 +76,19 @@ def bare_loop(spec: Path, folder: Path, out: Path, processes: int) -> None:
         list(pool.map(bare, tasks))
 
 
-def timed(work: Callable[[Path], object], out: Path) -> float:
-    """Seconds of wall time. What it wrote is removed, and written to the disk before the next turn."""
-    start = time.perf_counter()
+def timed(work: Callable[[Path], object], out: Path) -> tuple[float, float]:
+    """Seconds of wall time and of processor time. What it wrote is removed before the next turn."""
+    start, used = time.perf_counter(), processor_time()
     work(out)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start, processor_time() - used
     shutil.rmtree(out)
     os.sync()
     return seconds
+
+
+def processor_time() -> float:
+    """Seconds of this process and of those that it waited for."""
+    return sum(os.times()[:4])
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -98,14 +103,17 @@ def compare(options: argparse.Namespace) -> None:
             "bare loop": lambda out: bare_loop(spec, folder, out, options.processes),
             "augreg apply": lambda out: main(["apply", str(spec), str(folder), str(out), *more]),
         }
-        seconds: dict[str, list[float]] = {row: [] for row in rows}
+        seconds: dict[str, list[tuple[float, float]]] = {row: [] for row in rows}
         for _ in range(options.rounds):
             for row, work in rows.items():
                 seconds[row].append(timed(work, place / "out"))
     for row, times in seconds.items():
-        print(f"{row:14} {count / statistics.median(times):9.0f} images/s")
-    ratios = [ours / theirs for theirs, ours in zip(*seconds.values(), strict=True)]
-    print(f"time of augreg apply over that of the bare loop: {statistics.median(ratios):.2f} (rounds: {ratios})")
+        wall, used = (statistics.median(column) for column in zip(*times, strict=True))
+        print(f"{row:14} {count / wall:9.0f} images/s {1e3 * used / count:9.3f} ms of a processor for an image")
+    for number, what in enumerate(("time", "processor time")):
+        ratios = [ours[number] / theirs[number] for theirs, ours in zip(*seconds.values(), strict=True)]
+        rounds = " ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"{what} of augreg apply over that of the bare loop: {statistics.median(ratios):.2f} ({rounds})")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -91,7 +92,8 @@ def run_killed(
     moments: list[int | None] = [*sorted(chance.randrange(1, images) for _ in range(kills)), None]
     environment = {**os.environ, "AUGREG_LOG": str(log)}
     log.touch()
-    with log.open() as lines:
+    with log.open("rb") as file:
+        lines = _Lines(file)
         for number, moment in enumerate(moments):
             before = finished(out)
             arguments = [*command, "--quiet", "--processes", str(processes[number % len(processes)])]
@@ -121,7 +123,18 @@ def _is_augmented(line: str) -> bool:
     return line.startswith("augment ")
 
 
-def _rest(lines: Iterator[str]) -> list[str]:
+class _Lines:
+    """The whole lines that were added to a file since the last time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._begun = file, b""
+
+    def __iter__(self) -> Iterator[str]:
+        *whole, self._begun = (self._begun + self._file.read()).split(b"\n")
+        return iter([line.decode() for line in whole])
+
+
+def _rest(lines: _Lines) -> list[str]:
     """The last lines of a killed run: processes whose first one is killed end when they notice it."""
     rest: list[str] = []
     while more := list(lines) or _later(lines):
@@ -129,6 +142,6 @@ def _rest(lines: Iterator[str]) -> list[str]:
     return rest
 
 
-def _later(lines: Iterator[str]) -> list[str]:
+def _later(lines: _Lines) -> list[str]:
     time.sleep(0.1)
     return list(lines)

@@ -13,7 +13,7 @@ import pytest
 
 from augreg.commands.apply import _tasks
 from augreg.commands.input_images import find_images
-from augreg.sharding.inputs import kind_of, names as names_module, open_input
+from augreg.sharding.inputs import kind_of, names as names_module, open_input, stems as stems_module
 from augreg.sharding.inputs.listed import default_shards
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
@@ -90,19 +90,26 @@ def test_names_are_sorted_in_chunks_as_in_one(chunk: int, monkeypatch: pytest.Mo
     assert list(sort_names([])) == []
 
 
-def test_paths_are_found_by_stem_and_of_several_the_last() -> None:
+@pytest.mark.parametrize("collide", [False, True])
+def test_paths_are_found_by_stem_and_of_several_the_last(collide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if collide:  # as different names may
+        monkeypatch.setattr(stems_module, "hash", lambda text: len(text) // 2, raising=False)
     names = compressed(["a.jpg", "b.jpg", "b.png", "c/a.jpg"])
     by_stem = ByStem(names, lambda name: name.rpartition(".")[0])
     assert list(by_stem.find(["a", "b", "c", "c/a", ""])) == ["a.jpg", "b.png", None, "c/a.jpg", None]
 
 
-def test_equal_names_of_outputs_are_refused() -> None:
+@pytest.mark.parametrize("collide", [False, True])
+def test_equal_names_of_outputs_are_refused(collide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if collide:
+        monkeypatch.setattr(stems_module, "hash", lambda text: len(text) // 2, raising=False)
+
     def twins(*keys: str) -> list[bool] | None:
         stems = Stems()
         for key in keys:
             stems.add(key.rpartition(".")[0])
-        found = stems.twins(lambda: keys)
-        return None if found is None else found.tolist()
+        found = stems.twins(lambda: ((key.rpartition(".")[0], key) for key in keys))
+        return None if found is None or not found.any() else found.tolist()
 
     assert twins("a.jpg", "b.jpg") is None
     assert twins("a.jpg", "b.jpg", "A.png", "a.pn.gif") == [True, False, True, False]
@@ -398,6 +405,30 @@ def test_a_value_that_is_none_is_a_failure_of_its_own(images: Path) -> None:
     assert failures[1] == "mask cannot be read: No such file or directory"
 
 
+def test_ids_and_labels_as_they_are_written(images: Path) -> None:
+    text = "image,id,label\na.jpg,7,007\nm.png,007,3\nm2.png,a.png,\nsub/b.png,a.jpg,\n"
+    found = samples(listed(images, "a.csv", text, columns={"id": "id"}))
+    assert [sample.index for sample in found] == [7, "007", "a.png", "a.jpg"]
+    assert [sample.name for sample in found] == ["7", "007", "a.png", "a.jpg"]
+    assert [sample.label for sample in found] == [7, 3, None, None]
+    rows = [{"image": "a.jpg", "boxes": [], "label": []}, {"image": "m.png", "label": [1, 2]}]
+    first, second = samples(listed(images, "a.jsonl", "\n".join(map(json.dumps, rows))))
+    assert first.targets == {"boxes": [], "label": []} and second.targets == {"label": [1, 2]}  # those of objects
+
+
+def test_a_path_that_is_not_utf_8(images: Path) -> None:
+    (images / "a.jpg").rename(os.fsdecode(os.fsencode(images) + b"/\xff.jpg"))
+    (images / "a.txt").write_bytes(b"\xff.jpg\n")
+    (sample,) = samples(open_input(str(images / "a.txt")))
+    assert (sample.key, sample.index, sample.name, sample.image) == ("\\xff.jpg", "\\xff.jpg", "\\xff", b"a.jpg")
+
+
+def test_entries_with_ever_new_keys_are_refused(tmp_path: Path) -> None:
+    rows = (json.dumps({"image": f"{row}", **{f"{row}-{key}": 1 for key in range(500)}}) for row in range(20))
+    with pytest.raises(InputError, match="its entries have more than 4,096 different keys"):
+        listed(tmp_path, "a.jsonl", "\n".join(rows))
+
+
 def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with path.open("wb") as file:
@@ -480,3 +511,6 @@ def test_a_remote_file_system_that_fails(memory: str, monkeypatch: pytest.Monkey
         "cannot be read: RuntimeError: the token has expired",
         "",
     ]
+    monkeypatch.setattr(system, "ls", failing)
+    with pytest.raises(InputError, match="in: cannot be read: "):
+        open_input(memory)

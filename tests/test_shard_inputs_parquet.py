@@ -175,7 +175,7 @@ def test_a_row_that_is_no_sample_is_a_failure_of_its_own(tmp_path: Path) -> None
         "7": "the id is there twice",
         "8": "image: there is no image: it is null",
         "9": "image: there is no image: it is null",
-        "3": "id: an id is a number or a text, got NoneType",
+        "3": "id: an id is a number or a text, got null",
     }
 
 

@@ -50,7 +50,8 @@ def read(given: Input, shards: int = 1) -> list[Sample]:
 
 def one(path: Path, members: dict[str, bytes], **options: Any) -> Sample:
     """The sample of one group of members, after one that is in order."""
-    tar(path, [("first.jpg", b"first"), *((f"key.{suffix}", data) for suffix, data in members.items())])
+    first = [("first.jpg", b"first"), ("first.json", b'{"a": 1, "name": "n"}')]
+    tar(path, [*first, *((f"key.{suffix}", data) for suffix, data in members.items())])
     _, second = open_input(str(path), **options).piece(0, 1).samples()
     return second
 
@@ -68,7 +69,7 @@ def test_samples_are_those_of_webdataset(tmp_path: Path, format: int) -> None:
     with path.open("rb") as file:
         members = ({**member, "__url__": ""} for member in reader.tar_file_iterator(file))
         theirs = list(reader.group_by_keys(members))
-    ours = read(open_input(str(path), columns={"other": "txt"}))
+    ours = read(open_input(str(path)))
     # a group without an image is a failure here
     assert [sample.key for sample in ours] == [sample["__key__"] for sample in theirs]
     for our, their in zip(ours, theirs, strict=True):
@@ -239,7 +240,8 @@ def test_columns_say_what_is_what(tmp_path: Path) -> None:
         ({"jpg": b"", "json": b"[" * 100_000}, {}, ".json is not valid JSON: "),
         ({"jpg": b"", "cls": b"\xff"}, {}, "can't decode byte 0xff"),
         ({"jpg": b"", "json": b'{"a": [1]}'}, {"label": "a"}, "a label is a number or a name, got [1]"),
-        ({"jpg": b"", "json": b'{"a": null}'}, {"id": "a"}, "a: an id is a number or a text, got NoneType"),
+        ({"jpg": b"", "json": b'{"a": null}'}, {"id": "a"}, "an id is a number or a text, got null"),
+        ({"jpg": b"", "json": b"{}"}, {"id": "name"}, "no 'name', which is to be the id; there are: jpg, json; say"),
         ({"jpg": b"", "json": b'{"a": 1, "boxes": 1}'}, {"boxes": "a"}, "'boxes' is there, and 'a' is to be used as"),
     ],
 )
@@ -248,6 +250,17 @@ def test_a_sample_that_is_none_is_a_failure_of_its_own(
 ) -> None:
     sample = one(tmp_path / "a.tar", members, columns=columns)
     assert message in sample.failure and sample.key == "key" and not sample.image
+
+
+@pytest.mark.parametrize(("name", "place"), [("boxes", "bbox"), ("mask", "segm.png"), ("label", "class")])
+def test_columns_that_no_sample_has_are_refused(tmp_path: Path, name: str, place: str) -> None:
+    path = simple(tmp_path / "a.tar", 3)
+    if name == "label":
+        path = tar(path, [("a.jpg", b"")])
+    with pytest.raises(
+        InputError, match=rf"none of its first samples has '{place}', which is to be the {name}; their"
+    ):
+        open_input(str(path), columns={name: place})
 
 
 def test_keys_that_are_there_twice(tmp_path: Path) -> None:

@@ -69,6 +69,20 @@ def test_parts_in_any_order_are_the_whole(shards: int, place: Path) -> None:
     assert data_of(place / "out") == whole
 
 
+@pytest.mark.parametrize(("to", "shards"), [("folder", 2), ("folder", 4), ("tar", 1)])
+def test_equal_keys_in_several_tars_are_told_apart_by_the_file(to: str, shards: int, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("- invert\n")
+    for number in range(2):
+        write_tar(tmp_path / f"in/x{number}.tar", {f"{key}.png": encoded(number * 2 + key) for key in range(2)})
+    assert apply(tmp_path, f"--to={to}", f"--shards={shards}") == 0
+    out = tmp_path / "out"
+    found = data_of(out) if to == "folder" else members(out / "shard-000000.tar")
+    assert sorted(found) == ["x0/0-0.png", "x0/1-0.png", "x1/0-0.png", "x1/1-0.png"]
+    for number in range(4):
+        pixels = np.asarray(Image.open(io.BytesIO(found[f"x{number // 2}/{number % 2}-0.png"])))
+        np.testing.assert_array_equal(pixels, 255 - np.asarray(Image.open(io.BytesIO(encoded(number)))))
+
+
 def test_processes_change_nothing(place: Path) -> None:
     assert apply(place, "--shards=6") == 0
     command = ["apply", str(place / "spec.yaml"), str(place / "in"), str(place / "two"), "--shards=6"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,20 @@ def test_a_shard_that_another_run_makes_is_left_to_it(place: Path, capsys: pytes
     assert "1 shards are being made by another run, the first of them shard 2" in capsys.readouterr().err
     assert finished(place / "out") == {0, 1, 3}
     assert apply(place) == 0 and finished(place / "out") == {0, 1, 2, 3}
+
+
+def test_two_runs_at_once_make_the_whole(place: Path) -> None:
+    """Whichever of them makes a shard; what one leaves to the other is said with exit code 1, and nothing else is."""
+    write_tars(place / "many", 4, 60)
+    arguments = ["apply", str(place / "spec.yaml"), str(place / "many"), str(place / "out"), "--shards=60"]
+    command = [sys.executable, "-m", "augreg", *arguments, "--processes=1"]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for run in runs:
+        err = run.communicate(timeout=60)[1]
+        assert run.returncode == 0 or (run.returncode == 1 and "are being made by another run" in err), err
+    assert apply(place, "--shards=60", source="many") == 0 and apply(place, "--verify", source="many") == 0
+    assert apply(place, "--shards=60", source="many", out="whole") == 0
+    assert data_of(place / "out") == data_of(place / "whole")
 
 
 def test_an_output_that_is_moved_gets_no_double(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import multiprocessing
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import full
 
 from augreg.files.locks import BusyError
 from augreg.sharding.storage import Storage, StorageError, open_storage
@@ -171,6 +171,15 @@ def test_of_two_processes_one_creates(folder: Storage) -> None:
     assert folder.names(temporary=True) == []
 
 
+def test_a_file_system_without_hard_links_creates_too(folder: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(*paths: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    assert folder.create("x/a", b"1") and not folder.create("x/a", b"2")
+    assert folder.read("x/a") == b"1" and folder.names() == ["x/a"] and folder.names(temporary=True) == []
+
+
 HOLDER = """
 import sys, time
 from augreg.sharding.storage import open_storage
@@ -201,18 +210,6 @@ def test_a_killed_process_leaves_no_lock_and_no_file(folder: Storage) -> None:
         assert folder.names(".augreg/") == [".augreg/000000.lock"]
         folder.remove_temporary("shard-000000.tar")
     assert folder.names() == [] and folder.names(temporary=True) == []
-
-
-@contextlib.contextmanager
-def full(most: int) -> Iterator[None]:
-    """No file of this process may have more bytes."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_leaves_nothing_half_written(folder: Storage) -> None:

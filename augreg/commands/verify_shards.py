@@ -38,7 +38,7 @@ def verify(arguments: argparse.Namespace, request: Request) -> int:
 
     output = open_output(request, inputs=arguments.verify_inputs)
     print_error(*output.notes)
-    processes = min(arguments.processes or parallel.processors(), len(output.part))
+    processes = min(arguments.processes or parallel.processors(), max(1, len(output.part)))
     problems, failures, images, copies = [], {}, 0, 0
     run = parallel.run(_Check(output.storage, output.to), output.tasks(), processes)
     with progress("shards", len(output.part), arguments.quiet) as bar, closing(run) as outcomes:

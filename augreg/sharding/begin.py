@@ -153,6 +153,7 @@ def _job(request: Request, storage: Storage, input: Input, before: Mapping[str, 
         request.test,
         input.classes,
         _columns(input, to, shards, earlier),
+        to == "folder" or shards < input.names,
     )
 
 

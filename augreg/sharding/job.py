@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from augreg.pipeline import Pipeline
-from augreg.sharding.records import Column, Piece
+from augreg.sharding.records import Column, Piece, Sample
 from augreg.sharding.storage import Storage
 
 __all__ = ["Job", "Task"]
@@ -38,16 +38,17 @@ class Job:
     test: bool = False
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    with_source: bool = False
+    """Whether names begin with that of the file of the input, which alone makes them differ."""
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
         """The pipeline of the spec; made once in each process."""
         return Pipeline.from_spec(self.spec)
 
-    @functools.cached_property
-    def pipeline_of_alpha(self) -> Pipeline:
-        """The pipeline for an array with an alpha channel, which an array does not say that it has."""
-        return self.pipeline.replace(channels="rgba")
+    def name_of(self, sample: Sample) -> str:
+        """The name of the copies of a sample, without the number of the copy."""
+        return f"{sample.source}/{sample.name}" if self.with_source and sample.source else sample.name
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

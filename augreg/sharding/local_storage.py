@@ -54,7 +54,7 @@ class LocalStorage:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name.startswith(start):
                     yield from self._walk(name)
-            elif entry.name.startswith(start) or is_temporary(entry.name):
+            elif (entry.name.startswith(start) or is_temporary(entry.name)) and entry.is_file():
                 yield name
 
     def read(self, name: str) -> bytes:

@@ -64,7 +64,7 @@ def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | N
             made, reason = _write_copies(job, sample, writer)
             copies += made
             if reason:
-                failures[sample.key] = reason[:_MOST_REASON]
+                failures[f"{sample.source}/{sample.key}" if sample.source else sample.key] = reason[:_MOST_REASON]
         size, sha256 = writer.close()
     except BaseException:
         writer.abort()
@@ -106,15 +106,17 @@ def augment(job: Job, sample: Sample) -> Iterator[Output]:
         read = to_array(sample.image, job.pipeline.options.channels)
     except ImageError as error:  # the key is said already
         raise ImageError(str(error).removeprefix(f"image of {len(sample.image)} bytes: ")) from None
-    pipeline = job.pipeline_of_alpha if read.alpha else job.pipeline
+    pipeline = job.pipeline
     masks = {name: decode_mask(data, name) for name, data in sample.masks.items()}
-    given = {"image": read.array, **{name: mask for name, (mask, _) in masks.items()}, **sample.targets}
-    stem = sample.name
+    followers = {**{name: mask for name, (mask, _) in masks.items()}, **sample.targets}
+    given = {"image": read, **followers} if followers else read
+    stem = job.name_of(sample)
     for view in range(job.copies):
         if job.test:
             found = pipeline.test(given)
         else:
             found = pipeline.train(given, index=sample.index, epoch=job.epoch, view=view)
+        found = found if followers else {"image": found}
         yield Output(
             name=stem if job.test else f"{stem}-{view}",
             image=encode(found["image"], job.format),

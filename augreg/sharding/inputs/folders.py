@@ -13,10 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.images import folders
-from augreg.images.folders import MANIFEST, is_image, key_of, masked, stem_of
+from augreg.images.folders import MANIFEST, MASK, is_image, key_of, masked
 from augreg.images.suffixes import SUFFIXES
 from augreg.sharding.inputs.listed import Listed, default_shards, share
-from augreg.sharding.inputs.locations import filesystem, is_folder, is_url, joined, parent_of, read, reason
+from augreg.sharding.inputs.locations import (
+    filesystem,
+    is_folder,
+    is_url,
+    joined,
+    parent_of,
+    read,
+    reason,
+    remote_errors,
+)
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
 from augreg.sharding.records import Column, InputError, Sample
@@ -24,6 +33,7 @@ from augreg.sharding.records import Column, InputError, Sample
 __all__ = ["FolderInput", "open_folder"]
 
 _WITH: Final = "//"  # between an image and its mask: no path of a file has it
+_MASK_END: Final = f"{MASK}."
 _MOST_CLASSES: Final = 1 << 16
 _AT_ONCE: Final = 1 << 12
 
@@ -43,7 +53,7 @@ class FolderPiece:
         for number, record in enumerate(self.records):
             name, _, mask = record.partition(_WITH)
             key = key_of(name)
-            stem = key if self.twins is not None and self.twins[number] else stem_of(key)
+            stem = key if self.twins is not None and self.twins[number] else _stem(key)
             label = bisect_left(self.classes, key.partition("/")[0]) if self.classes else None
             try:
                 what = ""
@@ -108,7 +118,7 @@ def _listed(location: str, root: str, place: str, records: Iterator[str]) -> Fol
         if _WITH in record:
             any_mask = True
             name = record.partition(_WITH)[0]
-        stems.add(stem_of(key_of(name)))
+        stems.add(_stem(key_of(name)))
         first, slash, _ = name.partition("/")
         at_the_top |= not slash
         if first != top and slash and len(tops) <= _MOST_CLASSES:
@@ -117,7 +127,9 @@ def _listed(location: str, root: str, place: str, records: Iterator[str]) -> Fol
     names, fingerprint = writer.finish()
     if not len(names):
         raise InputError(f"{location}: no images in it or below it; image files end in {', '.join(SUFFIXES)}")
-    twins = stems.twins(lambda: (key_of(record.partition(_WITH)[0]) for record in names))
+    twins = stems.twins(
+        lambda: ((_stem(key), key) for key in (key_of(record.partition(_WITH)[0]) for record in names))
+    )
     classes = sorted(map(key_of, tops)) if not at_the_top and 1 < len(tops) <= _MOST_CLASSES else []
     columns = [Column("image", "image")]
     columns += [Column("mask", "mask")] * any_mask + [Column("label", "label", "int64")] * bool(classes)
@@ -126,6 +138,11 @@ def _listed(location: str, root: str, place: str, records: Iterator[str]) -> Fol
         "folder", fingerprint, count, count, tuple(classes), tuple(columns), default_shards(count), root, place,
         names, twins,
     )  # fmt: skip
+
+
+def _stem(name: str) -> str:
+    """The path of an image without its suffix."""
+    return name[: name.rfind(".")]
 
 
 def _names(folder: str, leave_out: str, outputs: list[Path] | None = None) -> Iterator[str]:
@@ -147,9 +164,9 @@ def _walk_remote(folder: str, leave_out: str) -> Iterator[str]:
     skipped = filesystem(leave_out)[1].rstrip("/") if is_url(leave_out) else None
 
     def below(path: str, prefix: str) -> Iterator[str]:
-        entries = {
-            entry["name"].rstrip("/").rpartition("/")[2]: entry["type"] for entry in system.ls(path, detail=True)
-        }
+        with remote_errors(folder):
+            found = system.ls(path, detail=True)
+        entries = {entry["name"].rstrip("/").rpartition("/")[2]: entry["type"] for entry in found}
         if prefix and MANIFEST in entries:
             return
         for name in sort_names(name for name in entries if name and not name.startswith(".")):
@@ -168,20 +185,20 @@ def _beside(names: Iterator[str]) -> Iterator[str]:
     any_mask = False
     for name in names:
         writer.add(name)
-        any_mask = any_mask or bool(masked(stem_of(name)))
+        any_mask = any_mask or _MASK_END in name
     everything = writer.finish()[0]
     if not any_mask:
         return iter(everything)
-    return _without_masks(everything, ByStem(everything, stem_of))
+    return _without_masks(everything, ByStem(everything, _stem))
 
 
 def _without_masks(everything: Names, by_stem: ByStem) -> Iterator[str]:
     remaining = iter(everything)
     while some := list(islice(remaining, _AT_ONCE)):
-        images = [masked(stem_of(name)) for name in some]
+        images = [masked(_stem(name)) for name in some]
         owners = by_stem.find([image or "" for image in images])
         some = [name for name, image, owner in zip(some, images, owners, strict=True) if not image or owner is None]
-        yield from _paired(some, by_stem.find([stem_of(name) + folders.MASK for name in some]))
+        yield from _paired(some, by_stem.find([_stem(name) + MASK for name in some]))
 
 
 def _elsewhere(names: Iterator[str], masks: str) -> Iterator[str]:
@@ -192,9 +209,9 @@ def _elsewhere(names: Iterator[str], masks: str) -> Iterator[str]:
     found = writer.finish()[0]
     if not len(found):
         raise InputError(f"{masks}: no masks in it or below it; image files end in {', '.join(SUFFIXES)}")
-    by_stem = ByStem(found, stem_of)
+    by_stem = ByStem(found, _stem)
     while some := list(islice(names, _AT_ONCE)):
-        yield from _paired(some, by_stem.find([stem_of(name) for name in some]))
+        yield from _paired(some, by_stem.find([_stem(name) for name in some]))
 
 
 def _paired(images: list[str], masks: Iterator[str | None]) -> Iterator[str]:

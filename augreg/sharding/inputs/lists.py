@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augreg.images.folders import stem_of
+from augreg.images.folders import key_of, stem_of
 from augreg.sharding.inputs.listed import Listed, default_shards, share
 from augreg.sharding.inputs.locations import joined, open_file, output_name, parent_of, path_of, read, reason
 from augreg.sharding.inputs.names import Names, NamesWriter
-from augreg.sharding.inputs.roles import Role, Roles, label_of, number_or_text
+from augreg.sharding.inputs.roles import Role, Roles, id_of, label_of, number_or_text
 from augreg.sharding.inputs.stems import Stems
 from augreg.sharding.records import Column, InputError, Sample
 
@@ -26,6 +27,7 @@ _IMAGES: Final = ("image", "path", "file", "file_name", "filename", "url")
 """Columns that are taken for the image's, if the user names none: the first of these that is there."""
 _LONGEST: Final = 1 << 24
 """The most letters of an entry."""
+_MOST_COLUMNS: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Entries:
                 raise ValueError("expected a JSON object")
             return row
         try:
-            rows = list(csv.reader(io.StringIO(entry, newline=""), strict=True))
+            rows = list(csv.reader((entry,), strict=True))
         except csv.Error as error:
             raise ValueError(str(error)) from None
         if len(rows) != 1 or len(rows[0]) != len(self.header):
@@ -57,22 +59,26 @@ class Entries:
             )
         return dict(zip(self.header, rows[0], strict=True))
 
+    @functools.cached_property
+    def places(self) -> Mapping[str, str]:
+        """The columns of the image, the label and the id, where there are such."""
+        return {role.kind: column for column, role in self.roles.items() if role.kind in ("image", "label", "id")}
+
     def key(self, row: Mapping[str, Any]) -> tuple[str, int | str]:
         """The path of the image as it is written, and the address of the sample. Raises ValueError."""
-        path = index = None
-        for column, value in row.items():
-            kind = self.roles[column].kind if column in self.roles else ""
-            if kind == "image":
-                path = value
-            elif kind == "id":
-                index = number_or_text(value) if self.kind == "csv" and isinstance(value, str) else value
+        image, id = self.places.get("image"), self.places.get("id")
+        path = None if image is None else row.get(image)
         if not isinstance(path, str) or not path:
             raise ValueError("it has no image")
-        if any(role.kind == "id" for role in self.roles.values()):
-            if isinstance(index, bool) or not isinstance(index, int | str) or index == "":
-                raise ValueError("it has no id, which is a number or a text")
-            return path, index
-        return path, path
+        return path, key_of(path) if id is None else id_of(row.get(id), written=self.kind == "csv")
+
+    def names(self, entry: str) -> tuple[str, str]:
+        """The stem of the outputs of an entry, and the longer one for images that differ only in their suffix."""
+        index = self.key(self.row(entry))[1]
+        return _short(index), output_name(str(index))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def sample(self, entry: str, keeps_suffix: bool) -> Sample:
         """The sample of an entry."""
@@ -160,58 +166,71 @@ def _listed(location: str, kind: str, roles: Roles, text: io.TextIOWrapper) -> L
     numbered = _entries(location, text, kind == "csv")
     header: tuple[str, ...] = ("image",) if kind == "txt" else ()
     if kind == "csv":
-        line, first = next(numbered, (1, ""))
-        header = tuple(next(csv.reader([first]), ()))
+        header = tuple(next(csv.reader((next(numbered, (1, ""))[1],)), ()))
         if len(set(header)) < len(header):
             raise InputError(f"{location}: the header has a column twice: {', '.join(header)}")
-    found: dict[str, Role] = {}
-    _add_roles(found, header, roles, location)
+    entries = Entries(kind, parent_of(location), header, _roles(location, header, roles))
     if kind == "csv":
-        _check_columns(found, roles, location)
-    entries = Entries(kind, parent_of(location), header, found)
+        _check_columns(entries.roles, roles, location)
     writer, stems = NamesWriter("list", kind, *header), Stems()
     labels: set[type] = set()
-    column = next((column for column, role in found.items() if role.kind == "label"), None)
     for line, entry in numbered:
         try:
             row = entries.row(entry)
-            if kind == "jsonl" and not row.keys() <= found.keys():
-                _add_roles(found, row, roles, location)
-                column = next((column for column, role in found.items() if role.kind == "label"), None)
+            if not row.keys() <= entries.roles.keys():  # of JSON: every row may have columns of its own
+                entries = replace(entries, roles=_roles(location, row, roles, entries.roles))
             index = entries.key(row)[1]
         except (ValueError, RecursionError) as error:
             raise InputError(f"{location}, line {line}: {error}") from None
-        if column is not None and row.get(column) not in (None, ""):
-            labels.add(type(number_or_text(row[column]) if kind == "csv" else row[column]))
+        if "label" in entries.places:
+            label = row.get(entries.places["label"])
+            if label not in (None, ""):
+                labels.add(type(number_or_text(label) if kind == "csv" else label))
         writer.add(entry)
         stems.add(_short(index))
     records, fingerprint = writer.finish()
     if not len(records):
         raise InputError(f"{location}: an empty list")
-    _check_columns(found, roles, location)
-    entries = Entries(kind, parent_of(location), header, found, labels <= {int})
-    twins = stems.twins(lambda: (output_name(str(entries.key(entries.row(record))[1])) for record in records))
-    kinds = {"carried": "string" if kind == "csv" else "", "label": "int64" if labels <= {int} else "string"}
-    columns = tuple(
-        Column(column if role.kind in ("carried", "id") else role.name, role.kind.replace("id", "carried"), "")
-        for column, role in found.items()
-    )
-    columns = tuple(part._replace(type=kinds.get(part.kind, "")) for part in columns)
+    _check_columns(entries.roles, roles, location)
+    if labels == {list} and roles.labels_objects and "label" not in roles.columns:  # one for each object
+        found = {**entries.roles, entries.places["label"]: Role("targets", "label")}
+        entries, labels = replace(entries, roles=found), set()
+    entries = replace(entries, numbers=labels <= {int})
+    twins = stems.twins(lambda: map(entries.names, records))
     count = len(records)
-    return ListInput("list", fingerprint, count, count, (), columns, default_shards(count), entries, records, twins)
+    return ListInput(
+        "list", fingerprint, count, count, (), _columns(entries), default_shards(count), entries, records, twins
+    )
 
 
-def _add_roles(found: dict[str, Role], columns: Iterable[str], roles: Roles, location: str) -> None:
-    """Add the roles of columns that are new. Raises InputError where two columns would be one part."""
+def _columns(entries: Entries) -> tuple[Column, ...]:
+    """The parts of samples; the id is carried too."""
+    types = {"carried": "string" if entries.kind == "csv" else "", "label": "int64" if entries.numbers else "string"}
+    return tuple(
+        Column(role.name, role.kind, types.get(role.kind, ""))
+        if role.kind not in ("carried", "id")
+        else Column(column, "carried", types["carried"])
+        for column, role in entries.roles.items()
+    )
+
+
+def _roles(
+    location: str, columns: Iterable[str], roles: Roles, before: Mapping[str, Role] | None = None
+) -> dict[str, Role]:
+    """The roles of columns, and of those that were there before. Raises InputError where two would be one part."""
+    found = dict(before or {})
+    if len(found) > _MOST_COLUMNS:
+        raise InputError(f"{location}: its entries have more than {_MOST_COLUMNS:,} different keys")
     try:
-        new = roles.of_columns([*found, *columns])
-        found.update({column: role for column, role in new.items() if column not in found})
+        new = roles.of_columns([*found, *(column for column in columns if column not in found)])
     except InputError as error:
         raise InputError(f"{location}: {error}") from None
+    found = {**new, **found}
     if not any(role.kind == "image" for role in found.values()):
-        alias = next((column for column in _IMAGES if column in found and column not in roles.columns.values()), None)
+        alias = next((column for column in _IMAGES if column in found and column not in roles.places), None)
         if alias is not None:
             found[alias] = Role("image", "image")
+    return found
 
 
 def _check_columns(found: Mapping[str, Role], roles: Roles, location: str) -> None:

@@ -21,12 +21,14 @@ from augreg.sharding.records import InputError
 __all__ = [
     "File", "expanded", "files_below", "filesystem", "is_folder", "is_url", "joined", "located", "named_files",
     "open_file", "output_name", "parent_of", "path_of", "read", "reason",
+    "remote_errors",
 ]  # fmt: skip
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
 _WILD: Final = re.compile(r"[*?\[]")
+_LEADS_OUT: Final = ("", "/", ".")
 _MOST_FILES: Final = 10_000_000
 _AT_ONCE: Final = 16  # remote files whose size is asked for at once
 
@@ -69,6 +71,8 @@ def path_of(location: str) -> str:
 
 def output_name(path: str) -> str:
     """The path of a file in the output: below it, whatever the path or the URL of the input is."""
+    if path[:1] not in _LEADS_OUT and "//" not in path and "/." not in path and path[-1] != "/":
+        return path  # as nearly all are
     path = re.sub(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/]*/", "", path_of(located(path)))
     return "/".join(part for part in path.split("/") if part not in ("", ".", "..")) or "image"
 
@@ -90,7 +94,7 @@ def read(location: str, most: int = MOST_BYTES) -> bytes:
     """The bytes of a file. Raises OSError, whose `strerror` says why, also if it has more than `most` bytes."""
     if not is_url(location):
         return read_file(location, most)
-    with open_file(location) as file, _remote(location):
+    with open_file(location) as file, remote_errors(location):
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes, the most that is read", location)
@@ -101,7 +105,7 @@ def open_file(location: str) -> BinaryIO:
     """A file to read and to seek in. Raises OSError, also for what is no file."""
     if is_url(location):
         system, path = filesystem(location)
-        with _remote(location):
+        with remote_errors(location):
             return cast(BinaryIO, system.open(path, "rb"))
     if not stat.S_ISREG(Path(location).stat().st_mode):
         raise OSError(errno.EINVAL, "not a file", location)
@@ -119,7 +123,7 @@ def is_folder(location: str) -> bool:
         if not is_url(location):
             return stat.S_ISDIR(Path(location).stat().st_mode)
         system, path = filesystem(location)
-        with _remote(location):
+        with remote_errors(location):
             return bool(system.info(path)["type"] == "directory")
     except FileNotFoundError:
         raise InputError(f"{location}: no such file or folder") from None
@@ -168,7 +172,7 @@ def _globbed(pattern: str) -> list[str]:
     if not is_url(pattern):
         return sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - of strings, relative or not
     system, path = filesystem(pattern)
-    with _remote(pattern):
+    with remote_errors(pattern):
         return sorted(system.unstrip_protocol(name) for name in system.glob(path))
 
 
@@ -214,7 +218,7 @@ def _remote_files(folder: str, leave_out: str) -> Iterator[tuple[str, int]]:
     system, root = filesystem(folder)
     root = root.rstrip("/")
     skipped = filesystem(leave_out)[1].rstrip("/") if is_url(leave_out) else None
-    with _remote(folder):
+    with remote_errors(folder):
         for place, inner, files in system.walk(root, detail=True):
             if place != root and MANIFEST in files:
                 inner.clear()
@@ -232,14 +236,14 @@ def _size(location: str) -> int:
             with open_file(location):
                 return Path(location).stat().st_size
         system, path = filesystem(location)
-        with _remote(location):
+        with remote_errors(location):
             return int(system.size(path) or 0)
     except OSError as error:
         raise InputError(f"{location}: cannot be read: {reason(error)}") from None
 
 
 @contextlib.contextmanager
-def _remote(location: str) -> Iterator[None]:
+def remote_errors(location: str) -> Iterator[None]:
     """What libraries of remote file systems raise, as OSError with a reason."""
     try:
         yield

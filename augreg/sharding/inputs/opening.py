@@ -22,6 +22,7 @@ from augreg.sharding.inputs.locations import (
     named_files,
     path_of,
     reason,
+    remote_errors,
 )
 from augreg.sharding.inputs.parquet import open_parquet
 from augreg.sharding.inputs.roles import Roles
@@ -109,9 +110,12 @@ def _kind_of_folder(folder: str) -> str:
     """The kind of a folder, by the first image, or else by its other files."""
     if is_url(folder):
         system, path = filesystem(folder)
-        kinds = {
-            _kind_of_file(name) for _, _, names in system.walk(path) for name in names if not name.startswith(".")
-        }
+        kinds = set()
+        with remote_errors(folder):
+            for _, _, names in system.walk(path):
+                kinds |= {_kind_of_file(name) for name in names if not name.startswith(".")}
+                if "folder" in kinds:
+                    break
     else:
         if next(folders.walk(folder, sort=iter), None) is not None:
             return "folder"

@@ -15,7 +15,7 @@ import numpy as np
 from augreg.sharding.inputs.listed import Listed, Seen, default_shards, share
 from augreg.sharding.inputs.locations import File, joined, open_file, output_name, parent_of, read, reason
 from augreg.sharding.inputs.names import NamesWriter
-from augreg.sharding.inputs.roles import Role, Roles, label_of
+from augreg.sharding.inputs.roles import Role, Roles, id_of, label_of
 from augreg.sharding.records import Column, InputError, Sample
 
 __all__ = ["SUFFIXES", "ParquetInput", "open_parquet"]
@@ -70,9 +70,7 @@ class ParquetPiece:
             role = self.roles[column]
             try:
                 if role.kind == "id":
-                    if isinstance(value, bool) or not isinstance(value, int | str):
-                        raise ValueError(f"an id is a number or a text, got {type(value).__name__}")
-                    index = value
+                    index = id_of(value)
                 if role.kind == "image":
                     image = _image(value, folder)
                     if not image:

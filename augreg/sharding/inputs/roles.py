@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from augreg.images.folders import is_image
+from augreg.images.folders import is_image, key_of
 from augreg.sharding.records import InputError
 from augreg.targets.conventions import Targets
 
-__all__ = ["Role", "Roles", "label_of", "number_or_text"]
+__all__ = ["Role", "Roles", "id_of", "label_of", "number_or_text"]
 
 _MASK: Final = re.compile(r"masks?\d*|\w+_mask")
 _IMAGES: Final = ("image", "img")
@@ -36,7 +36,8 @@ class Roles:
         self.places = {place: name for name, place in columns.items()}
         if len(self.places) < len(columns):
             place = next(place for name, place in columns.items() if self.places[place] != name)
-            raise InputError(f"{place!r} is given two names: {', '.join(self._names(place))}; give it one")
+            names = ", ".join(name for name, other in columns.items() if other == place)
+            raise InputError(f"{place!r} is given two names: {names}; give it one")
         for name, place in columns.items():
             if not name or not place:
                 raise InputError(f"{name}={place}: expected NAME=COLUMN, such as image=jpg")
@@ -51,9 +52,6 @@ class Roles:
         self.labels_objects = "label" in self._targets
         """Whether `label`, where it is a list, has the labels of objects."""
         self._targets -= {"label"}
-
-    def _names(self, place: str) -> list[str]:
-        return [name for name, other in self.columns.items() if other == place]
 
     def of(self, place: str) -> Role:
         """The role of a column, or of a key in JSON. Raises InputError where its name is that of another place."""
@@ -116,6 +114,16 @@ class Roles:
 def number_or_text(text: str) -> int | str:
     """A number of a class as such, and its name as text."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+
+
+def id_of(value: Any, written: bool = False) -> int | str:
+    """The id of a sample; of a `written` one, a text may be a number. Raises ValueError for what is none."""
+    if written and isinstance(value, str):
+        number = number_or_text(value)
+        value = number if str(number) == value else value  # 007 stays as it is
+    if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+        raise ValueError(f"an id is a number or a text, got {json.dumps(value, default=str)[:60]}")
+    return key_of(value) if isinstance(value, str) else value
 
 
 def label_of(value: Any) -> int | str | None:

@@ -21,7 +21,7 @@ from augreg.images.folders import key_of
 from augreg.sharding.inputs.listed import Listed, Seen, share
 from augreg.sharding.inputs.locations import File, open_file, output_name, reason
 from augreg.sharding.inputs.names import NamesWriter
-from augreg.sharding.inputs.roles import Roles, label_of, number_or_text
+from augreg.sharding.inputs.roles import Roles, id_of, label_of
 from augreg.sharding.records import Column, InputError, Sample
 
 __all__ = ["SUFFIXES", "TarInput", "open_tars"]
@@ -33,6 +33,8 @@ _META: Final = re.compile(r"__[^/]*__($|/)")
 """Members that WebDataset skips."""
 _SEEN: Final = 16
 """Samples of the first file that are read to know what parts samples have."""
+_SCANS: Final = 8
+"""Files of which the beginnings of samples are kept: 9 bytes for each."""
 _DAMAGED: Final = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError, UnicodeError, ValueError)
 
 
@@ -45,13 +47,27 @@ class _Members:
 
     def __iter__(self) -> Iterator[tarfile.TarInfo]:
         last = -1
-        while (member := self._tar.next()) is not None:
-            self._tar.members = []  # type: ignore[attr-defined]  # it keeps them all
+        while (member := self._next()) is not None:
             if member.offset <= last or member.size < 0:  # negative sizes would lead around in a circle
                 raise tarfile.ReadError(f"damaged at byte {last:,}")
             last = member.offset
             yield member
         self._check_end()
+
+    def _next(self) -> tarfile.TarInfo | None:
+        """The next member. `tarfile` takes ten times as long for a plain file, so it reads all others."""
+        tar, offset = self._tar, self._tar.offset
+        if tar.firstmember is None and not tar.pax_headers:  # type: ignore[attr-defined]
+            self._file.seek(offset)
+            member = _plain_file(self._file.read(tarfile.BLOCKSIZE))
+            if member is not None:
+                member.offset, member.offset_data = offset, offset + tarfile.BLOCKSIZE
+                tar.offset = member.offset_data - (-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                return member
+            self._file.seek(offset)
+        found = tar.next()
+        tar.members = []  # type: ignore[attr-defined]  # it keeps them all
+        return found
 
     def _check_end(self) -> None:
         self._file.seek(self._tar.offset)
@@ -61,6 +77,14 @@ class _Members:
         if len(block) < tarfile.BLOCKSIZE or block.strip(b"\0"):
             raise tarfile.ReadError(f"damaged at byte {self._tar.offset:,}")
 
+    def stamp(self) -> tuple[int, ...]:
+        """What changes when a file of this machine is replaced; of others, nothing is known."""
+        try:
+            found = os.fstat(self._file.fileno())
+        except OSError:
+            return ()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
     def go_to(self, offset: int) -> None:
         """Go on at a member that was seen before."""
         self._tar.offset = offset
@@ -69,12 +93,33 @@ class _Members:
 
     def read(self, member: tarfile.TarInfo) -> bytes:
         """The bytes of a regular member."""
-        file = self._tar.extractfile(member)
-        assert file is not None
-        data = file.read()
+        if member.sparse is None:
+            self._file.seek(member.offset_data)
+            data = self._file.read(member.size)
+        else:
+            file = self._tar.extractfile(member)
+            assert file is not None
+            data = file.read()
         if len(data) < member.size:
             raise tarfile.ReadError("unexpected end of data")
         return data
+
+
+def _plain_file(header: bytes) -> tarfile.TarInfo | None:
+    """The member of a header that is only that of a regular file; None for any other, and for a damaged one."""
+    if len(header) < tarfile.BLOCKSIZE or header[156] not in b"0\0" or header[345] or header[124] & 128:
+        return None  # the last two are of a longer name, and of a size that is not in octal digits
+    try:
+        total = int(header[148:156].rstrip(b"\0 "), 8)
+        size = int(header[124:136].rstrip(b"\0 "), 8)
+    except ValueError:
+        return None
+    name = header[: header.index(0, 0, 101) if 0 in header[:100] else 100]
+    if total != sum(header) - sum(header[148:156]) + 256 or size < 0 or name.endswith(b"/"):
+        return None
+    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+    member.size = size
+    return member
 
 
 @contextlib.contextmanager
@@ -140,19 +185,16 @@ class TarPiece:
         """The samples in order. Raises InputError for a file that is damaged, after the samples before the damage."""
         for location, source in self.files:
             with _opened(location) as members:
-                for group, repeated in self._own(members):
+                for group, repeated in self._own(location, members):
                     yield self._sample(members, group, source, repeated)
 
-    def _own(self, members: _Members) -> Iterator[tuple[_Group, bool]]:
+    def _own(self, location: str, members: _Members) -> Iterator[tuple[_Group, bool]]:
         """The groups of this part, and whether their keys were there before."""
-        seen = Seen()
         if self.parts == 1:
+            seen = Seen()
             yield from ((group, seen.again(group.key)) for group in _groups(members))
             return
-        starts, again = array("Q"), bytearray()
-        for group in _groups(members):  # headers only: it seeks over the data
-            starts.append(group.offset)
-            again.append(seen.again(group.key))
+        starts, again = _scanned(location, members)
         first, last = share(len(starts), self.part, self.parts)
         if first < last:
             members.go_to(starts[first])
@@ -173,10 +215,32 @@ class TarPiece:
             return Sample(key, key, output_name(key), source, failure=str(error))
 
 
+_scans: dict[str, tuple[Any, array[int], bytearray]] = {}
+"""Of the last files, what tells one version of a file from another, and the result of `_scanned`."""
+
+
+def _scanned(location: str, members: _Members) -> tuple[array[int], bytearray]:
+    """Where each sample of a file begins, and whether its key was there before.
+
+    It is kept in this process for the other shards of the file.
+    """
+    stamp = members.stamp()
+    if location in _scans and _scans[location][0] == stamp:
+        return _scans[location][1:]
+    seen, starts, again = Seen(), array("Q"), bytearray()
+    for group in _groups(members):  # headers only: it seeks over the data
+        starts.append(group.offset)
+        again.append(seen.again(group.key))
+    while len(_scans) >= _SCANS:
+        del _scans[next(iter(_scans))]
+    _scans[location] = stamp, starts, again
+    return starts, again
+
+
 def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sample:
     """A sample of its parts by suffix. Raises InputError or ValueError for parts of which none can be made."""
     found: dict[str, Any] = {"masks": {}, "targets": {}, "carried": {}}
-    index: int | str = key
+    index: int | str | None = None if "id" in roles.columns else key
     images = {}
     for suffix, data in parts.items():
         role = roles.of_member(suffix)
@@ -189,7 +253,7 @@ def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sampl
         elif role.kind == "label":
             found["label"] = label_of(data)
         elif role.kind == "id":
-            index = number_or_text(data.decode().strip())
+            index = id_of(data.decode().strip(), written=True)
             found["carried"][suffix] = data
         elif role.kind == "targets":
             found["targets"][role.name] = _json(data, suffix)
@@ -205,11 +269,13 @@ def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sampl
     if len(images) != 1:
         what = "several images" if images else "no image"
         raise InputError(f"{what}; {roles.advice(parts)}")
+    if index is None:
+        raise InputError(f"no {roles.columns['id']!r}, which is to be the id; {roles.advice(parts, 'id')}")
     image = next(iter(images.values()))
     return Sample(str(index), index, output_name(str(index)), source, image=image, **found)
 
 
-def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str) -> int | str:
+def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str | None) -> int | str | None:
     """Take what the JSON of a sample says; what it does not know stays in it. Returns the address of the sample."""
     about = _json(data, "json")
     if not isinstance(about, dict):
@@ -226,9 +292,7 @@ def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str) ->
                 found["targets"][role.name] = value
             continue
         if role.kind == "id":
-            if isinstance(value, bool) or not isinstance(value, int | str):
-                raise ValueError(f"{key}: an id is a number or a text, got {type(value).__name__}")
-            index = value
+            index = id_of(value)
         rest[key] = value
     if len(rest) == len(about):
         found["carried"]["json"] = data
@@ -293,12 +357,24 @@ def _columns(files: Sequence[tuple[str, str]], roles: Roles) -> tuple[Column, ..
             problem = problem or str(error)
         columns = _parts(sample for sample in seen if not sample.failure)
         if columns:
+            _check_columns(location, columns, roles)
             return columns
         if seen:
             problem = f"{location}: {seen[0].key}: {seen[0].failure}"
         elif not problem:
             problem = f"{location}: no samples in it; members are named as in WebDataset, KEY.jpg and KEY.cls"
     raise InputError(problem)
+
+
+def _check_columns(location: str, columns: Sequence[Column], roles: Roles) -> None:
+    """Raise InputError for a part that the user names and that no sample has."""
+    found = {column.name for column in columns} | {"id"}
+    for name, place in roles.columns.items():
+        if name not in found and place not in found:
+            raise InputError(
+                f"{location}: none of its first samples has {place!r}, which is to be the {name}; "
+                f"their parts are: {', '.join(sorted(found - {'id'}))}"
+            )
 
 
 def _parts(samples: Iterator[Sample]) -> tuple[Column, ...]:

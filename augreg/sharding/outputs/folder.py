@@ -45,7 +45,7 @@ class FolderWriter:
         if len(taken) < len(files) or taken & self._taken:
             name = next(iter(taken & self._taken), f"one of {', '.join(files)}")
             raise ImageError(f"{name} would be two files of this shard; rename one of the images")
-        for name in files:
+        for name in (output.name, *files):
             _check(name)
         done: list[str] = []
         for name, data in files.items():

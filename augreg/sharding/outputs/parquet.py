@@ -20,7 +20,7 @@ from augreg.sharding.storage import Storage
 
 __all__ = ["ROW_GROUP", "ParquetWriter", "schema_of"]
 
-ROW_GROUP: Final = 32 << 20
+ROW_GROUP: Final = 16 << 20
 """Bytes of a row group, about: what a reader has to read for one row, and what a writer holds in memory."""
 _ROW: Final = 1 << 10  # what a row takes in memory besides its values
 _IMAGE: Final = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -130,10 +130,10 @@ class ParquetWriter:
         for column in self._columns:
             name = column.name
             if column.kind == "image":
-                row[name] = {"bytes": output.image, "path": f"{output.name}.{self._format}"}
+                row[name] = (output.image, f"{output.name}.{self._format}")
             elif column.kind == "mask":
                 data = output.masks.get(name)
-                row[name] = None if data is None else {"bytes": data, "path": f"{output.name}_{mask_stem(name)}.png"}
+                row[name] = None if data is None else (data, f"{output.name}_{mask_stem(name)}.png")
             else:
                 value = self._label(output.label) if column.kind == "label" else given.pop(name, None)
                 row[name] = _fitting(name, value, self._schema.field(name).type)
@@ -158,7 +158,11 @@ class ParquetWriter:
         return label
 
     def _flush(self) -> None:
-        table = pa.Table.from_pylist(self._rows, schema=self._schema)
+        arrays = []
+        for column, field in zip(self._columns, self._schema, strict=True):
+            values = [row[field.name] for row in self._rows]
+            arrays.append(_images(values) if column.kind in ("image", "mask") else pa.array(values, field.type))
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
         self._rows, self._held = [], 0
         self._table.write_table(table, row_group_size=len(table))
 
@@ -177,6 +181,12 @@ class ParquetWriter:
             self._table.close()  # or it would be closed, with a footer, once it is garbage
 
 
+def _images(values: list[Any]) -> Any:
+    """The array of images, or None, each its bytes and path. Of mappings, pyarrow 15 would leak the bytes."""
+    parts = [pa.array([value and value[part] for value in values], _IMAGE[part].type) for part in (0, 1)]
+    return pa.StructArray.from_arrays(parts, fields=list(_IMAGE), mask=pa.array([value is None for value in values]))
+
+
 def _fitting(name: str, value: Any, kind: Any) -> Any:
     """A value as the type of its column takes it. Raises ImageError if it does not."""
     if value is None:
@@ -191,10 +201,22 @@ def _fitting(name: str, value: Any, kind: Any) -> Any:
             value = value.encode()
         elif hasattr(value, "tolist"):
             value = value.tolist()
-        pa.array([value], kind)
+        if _loses(value, pa.array([value], kind).to_pylist()[0]):
+            raise ValueError("it has fractions or keys that the column has not")
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise ImageError(f"its {name} does not fit the column, which is {kind}: {error}") from None
     return value
+
+
+def _loses(value: Any, stored: Any) -> bool:
+    """Whether pyarrow dropped a part of a value without a word: fractions, or keys that its type has not."""
+    if isinstance(value, float):
+        return type(stored) is int and stored != value
+    if isinstance(value, Mapping) and isinstance(stored, Mapping):
+        return any(name not in stored or _loses(each, stored[name]) for name, each in value.items())
+    if isinstance(value, list | tuple) and isinstance(stored, list | tuple):
+        return any(map(_loses, value, stored))
+    return False
 
 
 def _size(value: Any) -> int:
