@@ -93,6 +93,8 @@ class Augment:
         """The augmented batch. Raises KeyError if a column is missing, ImageError for an image or a mask."""
         columns = _columns(batch)
         self._check(columns)
+        if self._copies > 1 and VIEW in columns:
+            raise ValueError(f"the column {VIEW!r} is there already, and copies are numbered in it: rename it")
         count = len(columns[self._layout.image])
         rows = [{name: _plain(values[number]) for name, values in columns.items()} for number in range(count)]
         augmented = [self._augmented(row, view) for row in rows for view in range(self._copies)]
@@ -139,7 +141,7 @@ class Augment:
         return self._pipeline.collate(batch)
 
     def _check(self, columns: Mapping[str, Any]) -> None:
-        """Raise KeyError or ValueError for columns that are missing, or in the way."""
+        """Raise KeyError for a column that is missing."""
         needed = dict(self._layout.places)
         if isinstance(self.side, Train):
             needed["id"] = self._id
@@ -183,7 +185,7 @@ def _collate_fn(*functions: Callable[[Any], Any]) -> CollateFn:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("augreg"):
             raise
-        message = f"a collate_fn of Ray needs {error.name}: pip install 'augreg[ray]'"
+        message = f"a collate_fn of Ray needs {error.name.partition('.')[0]}: pip install 'augreg[ray]'"
         raise ModuleNotFoundError(message, name=error.name) from None
     return CollateFn(*functions)
 
