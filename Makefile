@@ -25,10 +25,12 @@ test: $(VENV)/dev.stamp
 	@test -n '$(SUITE)' || ! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -q plugins/augreg-native
 
 # The long tests: minutes of random and hostile specs, files and plugins, and all kinds of loaders. `make test` runs a small part of each.
+# Those beside the real libraries run where `make clients` has made their environment.
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m soak
 	@! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -m soak plugins/augreg-native
 	@! grep -q built $(VENV)/native.stamp || $(BIN)/python plugins/augreg-native/tools/fuzz.py 300
+	@! test -e .venv-clients/stamp || .venv-clients/bin/python -m pytest -m soak tests/clients
 
 # The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
 # the loaders and trainers of the docs, and torch with `make versions NO_TORCH=1` (it takes gigabytes on Linux).

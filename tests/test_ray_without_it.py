@@ -1,4 +1,4 @@
-"""What augreg has for Ray, where it is not installed: errors, and batches without a cluster. The rest: tests/clients."""
+"""What augreg has for Ray where that is not installed: errors, and batches by themselves. The rest: tests/clients."""
 
 from __future__ import annotations
 
@@ -93,6 +93,59 @@ def test_copies_are_views() -> None:
     assert found["id"].tolist() == list("aaabbbcccddd") and found["view"].tolist() == [0, 1, 2] * 4
     assert found["label"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     np.testing.assert_array_equal(found["image"][5], PIPE.train(IMAGES[1], index="b", epoch=2, view=2))
+
+
+def test_results_of_several_sizes_and_lists_stay_apart() -> None:
+    pipe = augreg.Pipeline.from_spec({"targets": {"boxes": "xywh"}, "image": [{"pad": 1}]})
+    images = np.empty(3, object)
+    for number, size in enumerate([(4, 5), (4, 6), (7, 5)]):
+        images[number] = np.full((*size, 3), number, np.uint8)
+    boxes = np.empty(3, object)
+    boxes[:] = [[(0, 0, 2, 3)], [(1, 1, 2, 2)], [(1, 2, 3, 4)]]
+    found = Augment(pipe.test)({"image": images, "boxes": boxes, "seen from": np.array(["left"] * 3)})
+    assert [image.shape for image in found["image"]] == [(6, 7, 3), (6, 8, 3), (9, 7, 3)]
+    assert [list(map(list, each)) for each in found["boxes"]] == [[[1, 1, 2, 3]], [[2, 2, 2, 2]], [[2, 3, 3, 4]]]
+    assert found["seen from"].tolist() == ["left"] * 3
+
+
+@pytest.mark.parametrize("output", ["torch", "auto"])
+@pytest.mark.parametrize("normalize", [[], ["normalize"]])
+def test_a_batch_is_mixed_as_its_images_are_laid_out(output: str, normalize: list[str]) -> None:
+    torch = pytest.importorskip("torch")
+    pipe = PIPE.replace(image=[*PIPE.to_spec()["image"], *normalize], batch=["cutmix"], classes=4, output=output)
+    augment = Augment(pipe, epoch=5)
+    batch = {**BATCH, "view": np.array(["left"] * 4)}  # the user's own column
+    found = augment.collated({name: frozen(values) for name, values in augment(batch).items()})
+    single = [pipe.train(image, index=id, epoch=5) for image, id in zip(IMAGES, BATCH["id"], strict=True)]
+    images = torch.stack(single) if torch.is_tensor(single[0]) else np.stack(single)
+    mixed, labels = pipe.batch(images, BATCH["label"], keys=list(BATCH["id"]), epoch=5)
+    np.testing.assert_array_equal(found["image"], mixed)
+    np.testing.assert_array_equal(found["label"].dense(), labels.dense())
+    assert torch.is_tensor(found["image"]) and found["view"] == ["left"] * 4
+    assert not np.array_equal(mixed, np.stack(single))
+
+
+def test_copies_are_mixed_by_their_views() -> None:
+    pipe = PIPE.replace(batch=["mixup"], classes=4)
+    augment = Augment(pipe, epoch=5, copies=2)
+    keys = [augreg.data.Key(5, id, view) for id in BATCH["id"].tolist() for view in (0, 1)]
+    single = np.stack([pipe.train(IMAGES["abcd".index(key.index)], key.index, 5, key.view) for key in keys])
+    mixed, _ = pipe.batch(single, np.repeat(BATCH["label"], 2), keys=keys, epoch=5)
+    found = augment.collated(augment(BATCH))
+    np.testing.assert_array_equal(found["image"], mixed)
+    assert found["id"] == [key.index for key in keys] and list(found["view"]) == [0, 1] * 4
+
+
+def test_numbers_as_ids_are_no_labels() -> None:
+    augment = Augment(PIPE.replace(batch=["mixup"], classes=4), id="place", epoch=0)
+    found = augment.collated(augment({**BATCH, "id": BATCH["id"], "place": np.array([7, 5, 3, 1])}))
+    assert list(found["place"]) == [7, 5, 3, 1] and found["label"].dense().shape == (4, 4)
+
+
+def frozen(values: Any) -> Any:
+    """An array as Ray gives it: it cannot be written to."""
+    values.setflags(write=False)
+    return values
 
 
 def test_ids_may_be_numbers_and_an_empty_batch_stays_empty() -> None:

@@ -135,10 +135,13 @@ class Augment:
 
             columns[self._layout.image] = images = torch.from_numpy(images)
         rows = [{name: _plain(values[number]) for name, values in columns.items()} for number in range(len(images))]
-        keys = [self._key(row, row.get(VIEW, 0)) for row in rows]
+        keys = [self._key(row, row[VIEW] if self._copies > 1 else 0) for row in rows]
         whole = images if images.dtype != object else None
-        batch = Batch(map(SampleMapping, rows), keys, whole, self._layout)
-        return self._pipeline.collate(batch)
+        aside = {self._id, VIEW} if self._copies > 1 else {self._id}  # numbers that are no labels
+        samples = [SampleMapping((name, value) for name, value in row.items() if name not in aside) for row in rows]
+        collated = self._pipeline.collate(Batch(samples, keys, whole, self._layout))
+        tensors = not isinstance(collated[self._layout.image], np.ndarray)
+        return {**collated, **{name: _aside(columns[name], tensors) for name in columns if name in aside}}
 
     def _check(self, columns: Mapping[str, Any]) -> None:
         """Raise KeyError for a column that is missing."""
@@ -232,8 +235,20 @@ def _column(values: Sequence[Any]) -> NDArray[Any]:
     if all(isinstance(value, bool | int | float | np.generic) for value in values):
         return np.asarray(values)
     column = np.empty(len(values), object)
-    column[:] = values
+    for number, value in enumerate(values):  # assigned at once, lists of one length would become axes
+        column[number] = value
     return column
+
+
+def _aside(values: NDArray[Any], tensors: bool) -> Any:
+    """A column as `pipe.collate` has it: a tensor or an array of numbers, a list of strings."""
+    if values.dtype.kind not in "iu":
+        return values.tolist()
+    if not tensors:
+        return values
+    import torch
+
+    return torch.from_numpy(values)
 
 
 def _writable(values: NDArray[Any]) -> NDArray[Any]:
