@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 from sharded import SPEC, data_of, encoded, finished, write_tar, write_tars
 
+from augreg import Pipeline
 from augreg.__main__ import main
+from augreg.sharding.begin import Request, begin
+from augreg.sharding.job import Task
+from augreg.sharding.shard import make_shard
+from augreg.sharding.state import ShardRecord, State
 from augreg.sharding.storage import open_storage
 
 
@@ -236,23 +241,35 @@ def test_two_runs_at_once_make_the_whole(place: Path) -> None:
     assert data_of(place / "out") == data_of(place / "whole")
 
 
+@pytest.mark.parametrize("replaced", [False, True])
 def test_an_output_that_is_moved_gets_no_double(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    replaced: bool, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from augreg.sharding.state import ShardRecord, State
-
     write = State.write
 
     def moving(self: State, record: ShardRecord) -> None:
         write(self, record)
         if record.shard == 1:
             (place / "out").rename(place / "moved")
+            if replaced:
+                (place / "out").mkdir()
 
     monkeypatch.setattr(State, "write", moving)
     assert apply(place) == 1
-    err = capsys.readouterr().err
-    assert err.count("cannot be written to") == 1
-    assert not (place / "out").exists() and finished(place / "moved") == {0, 1}
+    assert capsys.readouterr().err.count("was moved, removed or replaced during the run") == 1
+    assert not (place / "out").exists() or not any((place / "out").iterdir())
+    assert finished(place / "moved") == {0, 1}
+
+
+def test_a_finished_shard_is_not_made_again_by_a_run_that_began_before(place: Path) -> None:
+    """It looks for the record under the lock, and then reads nothing of the input."""
+    pipe = Pipeline.from_spec(place / "spec.yaml")
+    begun = begin(Request(pipe, str(place / "in"), str(place / "out"), "png"))
+    task = next(begun.tasks())
+    record = make_shard(begun.job, task)
+    assert record is not None and record.images == 5
+    unread = Task(task.shard, None)  # type: ignore[arg-type]
+    assert make_shard(begun.job, unread) == record
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"shards": 4}', "5", "\x00"])

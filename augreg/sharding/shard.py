@@ -36,19 +36,25 @@ def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: Fals
     """
     storage, state = job.storage, State(job.storage)
     try:
+        _check_place(job)
         with storage.lock(shard_name(task.shard)):
             record = state.record(task.shard)
             if record is None:
                 record = _make(job, task, stopping)
                 if record is None:
                     return None
-                if not storage.exists(MANIFEST):
-                    raise StopError(f"{storage.location} was moved, removed or replaced during the run; put it back")
+                _check_place(job)
                 state.write(record)
             return record
     except OSError as error:
         why = f"{storage.location}: cannot be written to: {error.strerror or error}"
         raise (StopError if error.errno in _NO_MORE else InputError)(why) from None
+
+
+def _check_place(job: Job) -> None:
+    """Raise StopError if the output is no longer where it was: another folder of its name gets no double."""
+    if not job.storage.exists(MANIFEST):
+        raise StopError(f"{job.storage.location} was moved, removed or replaced during the run; put it back")
 
 
 def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | None:
