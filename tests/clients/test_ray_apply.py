@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,8 @@ def kill_until_done(place: Path, cluster: Cluster, shards: int, kills: int, paus
     raise AssertionError
 
 
-def check_killed_driver(place: Path, cluster: Cluster, shards: int, kills: int, pause: tuple[float, float]) -> None:
-    assert kill_until_done(place, cluster, shards, kills, pause) == kills
+def check_bytes(place: Path, shards: int) -> None:
+    """The output of Ray is complete, and that of local processes."""
     assert main(applied(place, "local", shards, "--processes", "2", "--quiet")) == 0
     assert contents(place / "ray") == contents(place / "local")
     assert len(finished(place / "ray")) == shards
@@ -101,34 +101,25 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_killed_driver_goes_on_where_it_was(place: Path, cluster: Cluster, second_node: Any) -> None:
     write_tars(place / "in", tars=4, each=60)
-    check_killed_driver(place, cluster, shards=8, kills=1, pause=(0.0, 0.1))
+    assert kill_until_done(place, cluster, shards=8, kills=1, pause=(0.0, 0.1)) == 1
+    check_bytes(place, 8)
 
 
-@contextlib.contextmanager
-def disturbed(cluster: Cluster) -> Iterator[list[str]]:
-    """Every few seconds, a process that works on the head is killed, or the second node, which is replaced then."""
-    ended, killed, seconds = threading.Event(), [], random.Random(1)
-
-    def disturb() -> None:
-        node = cluster.add_node(**RAY_NODE)
-        while not ended.wait(seconds.uniform(2.0, 6.0)):
-            if len(killed) % 3 == 2:
-                cluster.remove_node(node, allow_graceful=False)
-                node = cluster.add_node(**RAY_NODE)
-                killed.append("node")
-            elif workers := working(cluster.head_node.all_processes["raylet"][0].process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(seconds.choice(workers), signal.SIGKILL)
-                    killed.append("process")
-        cluster.remove_node(node)
-
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        ended.set()
-        thread.join()
+def disturb(cluster: Cluster, ended: Callable[[], bool]) -> list[str]:
+    """Every few seconds, kill a process that works on the head, or the second node, which is replaced then."""
+    killed, seconds, node = [], random.Random(1), cluster.add_node(**RAY_NODE)
+    while not ended():
+        time.sleep(seconds.uniform(2.0, 6.0))
+        if len(killed) % 3 == 2:
+            cluster.remove_node(node, allow_graceful=False)
+            node = cluster.add_node(**RAY_NODE)
+            killed.append("node")
+        elif workers := working(cluster.head_node.all_processes["raylet"][0].process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(seconds.choice(workers), signal.SIGKILL)
+                killed.append("process")
+    cluster.remove_node(node)
+    return killed
 
 
 def working(raylet: int) -> list[int]:
@@ -141,9 +132,11 @@ def working(raylet: int) -> list[int]:
 def test_killed_drivers_processes_and_nodes_lose_nothing(place: Path, cluster: Cluster) -> None:
     """20,000 images in 100 shards: ten drivers are killed, and meanwhile processes and nodes."""
     write_tars(place / "in", tars=50, each=400)
-    with disturbed(cluster) as killed:
-        check_killed_driver(place, cluster, shards=100, kills=10, pause=(0.0, 6.0))
-    assert killed.count("process") >= 4 and killed.count("node") >= 2, killed
+    with ThreadPoolExecutor(1) as pool:  # Ray starts nodes in the main thread only
+        drivers = pool.submit(kill_until_done, place, cluster, 100, 10, (0.0, 1.5))
+        killed = disturb(cluster, drivers.done)
+    assert drivers.result() == 10 and killed.count("process") >= 4 and killed.count("node") >= 2, killed
+    check_bytes(place, 100)
 
 
 def test_a_part_made_locally_and_the_rest_on_a_cluster_of_its_own(
