@@ -272,6 +272,24 @@ def test_a_finished_shard_is_not_made_again_by_a_run_that_began_before(place: Pa
     assert make_shard(begun.job, unread) == record
 
 
+def test_ctrl_c_leaves_nothing_half_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("augreg.sharding.outputs.tar.TarWriter.close", interrupt)
+        assert apply(place) == 130
+    assert data_of(place / "out") == {} and finished(place / "out") == set()
+    assert apply(place) == 0
+
+
+def test_an_output_that_is_a_file_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "out").write_text("a file")
+    assert apply(place) == 2
+    assert f"{place / 'out'}: cannot be written to: " in capsys.readouterr().err
+    assert (place / "out").read_text() == "a file"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"shards": 4}', "5", "\x00"])
 def test_an_edited_manifest_is_refused(text: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert apply(place) == 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from augreg.commands import parallel
-from augreg.commands.console import FAILED, USAGE, print_error
+from augreg.commands.console import FAILED, USAGE, print_error, print_failures
 from augreg.commands.progress import progress
 from augreg.errors import AugregError
 from augreg.files.locks import BusyError
@@ -26,14 +26,13 @@ __all__ = ["add_options", "in_shards", "run"]
 
 _RESUME = "stopping; run the command again to resume"
 _WILD = "*?[{"
-_MOST_LISTED = 20  # failures that are printed
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of outputs in shards."""
+def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    """Declare the options of outputs in shards. `positive` is the type of whole numbers from 1."""
     group = parser.add_argument_group("output in shards (docs/scale.md)")
     group.add_argument("--to", choices=("tar", "parquet", "folder"), help="kind of output (that of the input)")
-    group.add_argument("--shards", metavar="N", type=_number, help="number of output shards (by the input)")
+    group.add_argument("--shards", metavar="N", type=positive, help="number of output shards (by the input)")
     group.add_argument("--part", metavar="I/N", type=_part, help="make part I of N of the shards, I from 1 to N")
     group.add_argument(
         "--columns",
@@ -49,12 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster (one on this machine)")
 
 
-def _number(text: str) -> int:
-    if text.isdecimal() and 1 <= int(text) < 2**31:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-
-
 def _part(text: str) -> tuple[int, int]:
     first, slash, last = text.partition("/")
     if slash and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last) < 2**31:
@@ -64,10 +57,9 @@ def _part(text: str) -> tuple[int, int]:
 
 def _columns(text: str) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in text.split(",")]
-    if all(name and equals and column for name, equals, column in pairs) and len({pair[0] for pair in pairs}) == len(
-        pairs
-    ):
-        return {name: column for name, _, column in pairs}
+    found = {name: column for name, _, column in pairs}
+    if len(found) == len(pairs) and all(map(all, pairs)):
+        return found
     raise argparse.ArgumentTypeError(f"expected names such as image=jpg,label=cls, each once, got {text!r}")
 
 
@@ -129,15 +121,15 @@ def run(arguments: argparse.Namespace, pipe: Pipeline, format: str) -> int:
         print_error(error, "run the command again to resume")
         return FAILED
     except OSError as error:
-        print_error(f"{error.filename or arguments.out}: {error.strerror or error}")
+        print_error(f"{arguments.out}: cannot be written to: {error.strerror or error}")
         return USAGE
 
 
 def _run(arguments: argparse.Namespace, begun: Begun) -> int:
-    from augreg.sharding.state import State
+    from augreg.sharding.state import Failures, State
 
     job, unfinished = begun.job, begun.unfinished
-    failures = dict(begun.failures)
+    failures = begun.failures
     lost: dict[int, str] = {}
     busy, copies, images, made = [], 0, 0, 0
     total = begun.images(unfinished)
@@ -152,7 +144,7 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
             elif record is None:
                 busy.append(shard)
             else:
-                failures.update(record.failures)
+                failures.add(record.failures)
                 copies, images, made = copies + record.copies, images + record.images, made + 1
             bar.update(1 if total is None else (begun.images([shard]) or 0))
     if made:
@@ -160,22 +152,16 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
     if not arguments.quiet:
         existed = f", {len(begun.finished)} of {len(begun.part)} shards existed already" * bool(begun.finished)
         print_error(f"{copies} copies of {images} images written to {job.storage.location} in {made} shards{existed}")
-    _print_failures(failures, "images failed; --retry-failed makes their shards again")
-    _print_failures({f"shard {shard}": lost[shard] for shard in sorted(lost)}, "shards failed, and are not finished")
+    print_failures(failures, "images failed; --retry-failed makes their shards again")
+    of_shards = Failures()
+    of_shards.add({f"shard {shard}": lost[shard] for shard in sorted(lost)})
+    print_failures(of_shards, "shards failed, and are not finished")
     if busy:
         print_error(
             f"{len(busy)} shards are being made by another run, the first of them shard {min(busy)}: run the "
             "command again when it has ended"
         )
-    return FAILED if failures or lost or busy else 0
-
-
-def _print_failures(failures: Mapping[str, str], what: str) -> None:
-    if failures:
-        print_error(f"{len(failures)} {what}:")
-        print_error(*(f"  {key}: {failures[key]}" for key in list(failures)[:_MOST_LISTED]))
-        if len(failures) > _MOST_LISTED:
-            print_error(f"  and {len(failures) - _MOST_LISTED} more, all in the records in .augreg/shards")
+    return FAILED if failures.count or lost or busy else 0
 
 
 def _outcomes(arguments: argparse.Namespace, begun: Begun) -> Generator[parallel.Outcome, None, None]:

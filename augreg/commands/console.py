@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from augreg.errors import AugregError, Problem, SpecError, printable
 from augreg.images.files import read_file
 
+if TYPE_CHECKING:
+    from augreg.sharding.state import Failures
+
 __all__ = [
-    "FAILED", "INSTEAD", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_lines",
-    "print_problems",
+    "FAILED", "INSTEAD", "INVALID", "USAGE", "align_columns", "check_readable", "print_error", "print_failures",
+    "print_lines", "print_problems",
 ]  # fmt: skip
 
 INVALID = 1
@@ -25,6 +29,15 @@ def print_error(*lines: object) -> None:
     for line in lines:
         for text in line.problems if isinstance(line, SpecError) else (line,):
             print(printable(str(text).rstrip()), file=sys.stderr)
+
+
+def print_failures(failures: Failures, what: str) -> None:
+    """Print how many there are of what failed, and why the first of them did."""
+    if failures.count:
+        print_error(f"{failures.count} {what}:")
+        print_error(*(f"  {key}: {reason}" for key, reason in failures.first.items()))
+        if failures.count > len(failures.first):
+            print_error(f"  and {failures.count - len(failures.first)} more")
 
 
 def print_lines(*lines: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from augreg.commands import parallel
-from augreg.commands.console import FAILED, print_error, print_lines
+from augreg.commands.console import FAILED, print_error, print_failures, print_lines
 from augreg.commands.progress import progress
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ class _Check:
 
 def verify(arguments: argparse.Namespace, request: Request) -> int:
     """Compare an output with its manifest; with --verify-inputs, its input too. Returns 0 if all is well, else 1."""
+    from augreg.sharding.state import Failures
     from augreg.sharding.verify import open_output, strays
 
     output = open_output(request, inputs=arguments.verify_inputs)
     print_error(*output.notes)
     processes = min(arguments.processes or parallel.processors(), max(1, len(output.part)))
-    problems, failures, images, copies = [], {}, 0, 0
+    problems, failures, images, copies = [], Failures(), 0, 0
     run = parallel.run(_Check(output.storage, output.to), output.tasks(), processes)
     with progress("shards", len(output.part), arguments.quiet) as bar, closing(run) as outcomes:
         for outcome in outcomes:
@@ -47,20 +48,18 @@ def verify(arguments: argparse.Namespace, request: Request) -> int:
             if problem:
                 problems.append((outcome.task.shard, problem))
             if record is not None:
-                failures.update(record.failures)
+                failures.add(record.failures)
                 images, copies = images + record.images, copies + record.copies
             bar.update()
     where = output.storage.location
     print_error(*(f"{where}: shard {shard} {problem}" for shard, problem in sorted(problems)))
     stray = strays(output)
     print_error(*(f"{where}/{name}: {what}" for name, what in stray))
-    if failures:
-        print_error(f"{len(failures)} images failed:")
-        print_error(*(f"  {key}: {reason}" for key, reason in sorted(failures.items())))
+    print_failures(failures, "images failed")
     whole = len(output.part) - len(problems)
     if not arguments.quiet:
         print_error(f"{where}: {whole} of {len(output.part)} shards are whole: {copies} copies of {images} images")
-    return FAILED if problems or stray or failures else 0
+    return FAILED if problems or stray or failures.count else 0
 
 
 def dry_run(begun: Begun) -> int:

@@ -16,7 +16,7 @@ from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import OtherOutputError, check_empty, claim, differences, made_with, read_manifest
 from augreg.sharding.outputs import check_output
 from augreg.sharding.records import Column, Input
-from augreg.sharding.state import State
+from augreg.sharding.state import Failures, State
 from augreg.sharding.storage import Storage, open_storage
 
 __all__ = ["Begun", "Request", "begin", "part_of"]
@@ -55,8 +55,8 @@ class Begun:
     """The numbers of the shards of this part."""
     finished: frozenset[int]
     """Those of them that are finished."""
-    failures: Mapping[str, str]
-    """Why images of the finished shards are missing, by key."""
+    failures: Failures
+    """The images that are missing in the finished shards."""
     notes: Sequence[str] = ()
 
     @property
@@ -109,7 +109,7 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     state = State(storage)
     part = part_of(request.part, job.shards)
     finished = state.finished().intersection(part)
-    failures: dict[str, str] = {}
+    failures = Failures()
     for shard in sorted(state.failed() & finished):
         record = state.record(shard)
         if record is None or not record.failures:
@@ -119,7 +119,7 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
             if write:
                 state.forget(shard)
         else:
-            failures.update(record.failures)
+            failures.add(record.failures)
     return Begun(job, input, part, frozenset(finished), failures, notes)
 
 
@@ -167,7 +167,7 @@ def _columns(input: Input, to: str, shards: int, earlier: Mapping[str, Any]) -> 
 
 
 def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
-    masks = {True: "beside the images", False: "taken for images"}.get(request.masks is True, "")
+    masks = "beside the images" if request.masks is True else "in a folder" if request.masks else "taken for images"
     return {
         "shards": job.shards,
         "to": job.to,
@@ -175,7 +175,7 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
         "copies": job.copies,
         "side": "test" if job.test else "train",
         "epoch": job.epoch,
-        "masks": masks if isinstance(request.masks, bool) else "in a folder",
+        "masks": masks,
         "fingerprint": request.pipe.fingerprint,
         "backend": job.spec["backend"],
         "input": {

@@ -16,7 +16,7 @@ from augreg.images.encoding import decode_mask, encode, encode_mask
 from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import MANIFEST
 from augreg.sharding.outcome import StopError
-from augreg.sharding.outputs import Output, Writer, open_writer
+from augreg.sharding.outputs import Output, OutputError, Writer, open_writer
 from augreg.sharding.records import InputError, Piece, Sample
 from augreg.sharding.state import ShardRecord, State, shard_name
 
@@ -31,8 +31,8 @@ _MOST_REASON: Final = 300  # letters of a reason in a record
 def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: False) -> ShardRecord | None:
     """Make a shard and record it, unless it is finished. Returns its record; None if `stopping()` became true.
 
-    Raises BusyError if another run is making it, InputError if its piece cannot be read, and StopError if the output
-    cannot be written. Then the shard is as unfinished as before.
+    Raises BusyError if another run is making it, InputError if its piece cannot be read, OutputError if it cannot be
+    written, and StopError if nothing else can be either. Then the shard is as unfinished as before.
     """
     storage, state = job.storage, State(job.storage)
     try:
@@ -48,7 +48,7 @@ def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: Fals
             return record
     except OSError as error:
         why = f"{storage.location}: cannot be written to: {error.strerror or error}"
-        raise (StopError if error.errno in _NO_MORE else InputError)(why) from None
+        raise (StopError if error.errno in _NO_MORE else OutputError)(why) from None
 
 
 def _check_place(job: Job) -> None:

@@ -6,6 +6,7 @@ them, so that a run reads those few and no others.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -14,12 +15,14 @@ import msgspec
 
 from augreg.sharding.storage import Storage
 
-__all__ = ["FOLDER", "ShardRecord", "State", "shard_name"]
+__all__ = ["FOLDER", "Failures", "ShardRecord", "State", "shard_name"]
 
 FOLDER: Final = ".augreg"
 """The folder in an output for what is no data."""
 _RECORD: Final = re.compile(r"(?:.*/)?(\d{6,})\.json\Z", re.ASCII)
 _MARKER: Final = re.compile(r"(?:.*/)?(\d{6,})\Z", re.ASCII)
+_FIRST: Final = 20
+"""Failures of which the reasons are kept."""
 _RECORDS: Final = f"{FOLDER}/shards/"
 _MARKERS: Final = f"{FOLDER}/failed/"
 
@@ -37,6 +40,19 @@ class ShardRecord(msgspec.Struct, frozen=True):
     sha256: str
     inputs: str
     failures: Mapping[str, str] = {}
+
+
+class Failures:
+    """Images that failed: how many, and why the first of them did, by key. There may be more than fit in memory."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: dict[str, str] = {}
+
+    def add(self, failures: Mapping[str, str]) -> None:
+        """Add those of a shard."""
+        self.count += len(failures)
+        self.first |= dict(itertools.islice(failures.items(), max(0, _FIRST - len(self.first))))
 
 
 def shard_name(shard: int) -> str:
