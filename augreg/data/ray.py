@@ -205,7 +205,7 @@ def _columns(batch: Any) -> dict[str, Any]:
             raise TypeError(
                 f"expected a batch as map_batches gives it, got {type(batch).__name__}: {error}"
             ) from None
-    others = [name for name, values in batch.items() if not isinstance(values, np.ndarray) or values.ndim == 0]
+    others = [name for name, values in batch.items() if not isinstance(values, np.ndarray)]
     if others:
         raise TypeError(
             f"expected a batch, with an array for each column, but {others[0]!r} is a "

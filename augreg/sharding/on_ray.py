@@ -193,15 +193,11 @@ def _outcome(ray: Any, reference: Any, task: Any) -> Outcome | None:
     errors = ray.exceptions
     try:
         value, failure, stop = ray.get(reference)
-    except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
+    except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError, errors.ObjectLostError):
         return None
-    except (
-        errors.RayError
-    ) as error:  # the node has no augreg, or the cluster is gone: no other task would fare better
+    except errors.RayError as error:  # the node has no augreg, or the cluster is gone: the others would fail too
         why = printable(str(error).strip().rpartition("\n")[2])
-        return Outcome(
-            task, failure=f"Ray cannot run the task: {why}; every node needs augreg {__version__}", stop=True
-        )
+        failure, value, stop = f"Ray cannot run the task: {why}; every node needs augreg {__version__}", None, True
     return Outcome(task, value, failure, stop)
 
 

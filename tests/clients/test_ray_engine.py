@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +20,7 @@ from conftest import RAY_NODE
 from ray.cluster_utils import Cluster
 from ray_jobs import Deadly, Refusing, Square, processes_differ
 
+from augreg import __version__
 from augreg.sharding import on_ray
 
 
@@ -91,6 +94,16 @@ def test_nodes_with_other_versions_and_without_the_folder_are_refused(cluster: C
     assert outcome.stop and f"and this run was started with {os.getpid()}: the bytes may differ" in outcome.failure
     (outcome,) = run(cluster, Deadly(1), [0], sees=[tmp_path, tmp_path / "augreg.json"])
     assert outcome.stop and f"does not see {tmp_path / 'augreg.json'}: put it on a file system" in outcome.failure
+
+
+def test_a_node_that_lacks_augreg_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("installed_here_alone")
+    exec("def _work(version, payload, task): return task", vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(on_ray, "_work", module._work)
+    (outcome,) = run(cluster, Deadly(1), [0])
+    said = f"No module named 'installed_here_alone'; every node needs augreg {__version__}"
+    assert outcome.stop and outcome.failure.endswith(said)
 
 
 def test_only_a_few_tasks_are_taken_ahead_and_the_rest_is_interrupted(cluster: Cluster, tmp_path: Path) -> None:
