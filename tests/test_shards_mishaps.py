@@ -297,3 +297,22 @@ def test_an_edited_manifest_is_refused(text: str, place: Path, capsys: pytest.Ca
     for more in ((), ("--verify",), ("--dry-run",)):
         assert apply(place, *more) == 2
         assert "is not a manifest of augreg apply" in capsys.readouterr().err
+
+
+def test_of_many_failures_the_first_are_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tar(place / "bad.tar", {f"{number:02}.png": b"no image" for number in range(30)})
+    for more in ((), ("--verify",)):
+        assert apply(place, *more, source="bad.tar") == 1
+        lines = capsys.readouterr().err.splitlines()
+        start = next(number for number, line in enumerate(lines) if line.startswith("30 images failed"))
+        assert [line.split(":")[0] for line in lines[start + 1 : start + 21]] == [f"  {key:02}" for key in range(20)]
+        assert lines[start + 21] == "  and 10 more"
+
+
+def test_half_written_files_go_once_all_shards_are_finished(place: Path) -> None:
+    """Before, they may be those of a run that goes on."""
+    assert apply(place, "--part=1/4") == 0
+    half = place / "out/.12345678-1-00000000.augreg-part"
+    half.write_bytes(b"half")
+    assert apply(place, "--part=2/4") == 0 and half.exists()
+    assert apply(place) == 0 and not half.exists()
