@@ -57,10 +57,11 @@ def run(
     """Call `job` with every task on a Ray cluster, and yield the outcomes as they finish, in any order.
 
     The job, the tasks and the results are pickled; keep them small. A result None says that another process has the
-    task: if one died that had it, it is tried again. `address` is that of a running cluster, `auto`
-    for the one of this machine, or None for the environment variable RAY_ADDRESS; without it a cluster of `processes`
-    CPUs (all) is started on this machine, and shut down at the end. Where Ray is initialized already, that is used,
-    and left running.
+    task: if one died that had it, it is tried again.
+
+    `address` is that of a running cluster, `auto` for the one of this machine, or None for the environment variable
+    RAY_ADDRESS; without it a cluster of `processes` CPUs (all) is started on this machine, and shut down at the end.
+    Where Ray is initialized already, that is used, and left running.
 
     Every node must have this version of augreg, must give the same `versions`, and must see the paths `sees`; if one
     does not, the outcome says so and has `stop` set. When Ctrl-C stops the run, `tell` gets `message` at once, and
