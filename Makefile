@@ -25,10 +25,12 @@ test: $(VENV)/dev.stamp
 	@test -n '$(SUITE)' || ! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -q plugins/augreg-native
 
 # The long tests: minutes of random and hostile specs, files and plugins, and all kinds of loaders. `make test` runs a small part of each.
+# Those beside the real libraries run where `make clients` has made their environment.
 soak: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m soak
 	@! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -m soak plugins/augreg-native
 	@! grep -q built $(VENV)/native.stamp || $(BIN)/python plugins/augreg-native/tools/fuzz.py 300
+	@! test -e .venv-clients/stamp || .venv-clients/bin/python -m pytest -m soak tests/clients
 
 # The tests on the lowest versions that pyproject.toml allows, in an environment of its own. What it lacks is left out:
 # the loaders and trainers of the docs, and torch with `make versions NO_TORCH=1` (it takes gigabytes on Linux).
@@ -50,7 +52,7 @@ else
 	$(LOWEST_PIP) torchdata lightning && touch $@ || echo 'LEFT OUT: the tests with torchdata and lightning, which cannot be had here.'
 endif
 
-# Tests beside the real torchvision, timm, transformers, lightning and accelerate, in an environment of their own (6 GB:
+# Tests beside the real torchvision, timm, transformers, lightning, accelerate and Ray, in an environment of their own (6 GB:
 # the torch that torchvision works with needs CUDA libraries, also where there is no GPU). Nothing is downloaded by the tests.
 # CLIENTS="tests/clients/test_models.py -k resnet" runs some of them.
 clients: .venv-clients/stamp
@@ -59,7 +61,7 @@ clients: .venv-clients/stamp
 .venv-clients/stamp: pyproject.toml constraints-clients.txt
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt \
-		--editable '.[all]' torchvision timm transformers lightning accelerate datasets \
+		--editable '.[all,ray]' torchvision timm transformers lightning accelerate datasets \
 		'jsonargparse[signatures]' torchdata pytest-xdist
 	touch $@
 

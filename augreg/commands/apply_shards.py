@@ -187,7 +187,11 @@ def _outcomes(arguments: argparse.Namespace, begun: Begun) -> Generator[parallel
 
 def _local_places(arguments: argparse.Namespace, begun: Begun) -> list[Path]:
     """The files and folders of this machine that every node of a cluster must see under the same path."""
-    places = [begun.job.storage.local, Path(arguments.source).absolute(), arguments.masks]
+    from augreg.sharding.manifest import MANIFEST
+
+    out = begun.job.storage.local
+    manifest = None if out is None else out / MANIFEST  # a node may have another folder of this name
+    places = [manifest, Path(arguments.source).absolute(), arguments.masks and arguments.masks.absolute()]
     return [place for place in places if place is not None and place.exists()]
 
 

@@ -1,4 +1,4 @@
-"""Data loading: with torch's DataLoader, Hugging Face datasets, WebDataset, Lightning and torchdata.
+"""Data loading: with torch's DataLoader, Hugging Face datasets, WebDataset, Ray Data, Lightning and torchdata.
 
     from augreg.data import Augmented, EpochSampler
 
@@ -6,8 +6,8 @@
     sampler = EpochSampler(data, seed=0)                   # yields (epoch, index)
     loader = DataLoader(data, 64, sampler=sampler, collate_fn=pipe.collate, num_workers=8)
 
-Frameworks are imported when they are used. `augreg.data.huggingface` and `augreg.data.webdataset` have the functions
-for those libraries.
+Frameworks are imported when they are used. `augreg.data.huggingface`, `augreg.data.webdataset` and `augreg.data.ray`
+have what those libraries need.
 """
 
 from __future__ import annotations

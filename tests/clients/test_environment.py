@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LINES = (ROOT / "constraints-clients.txt").read_text().splitlines()
 PINNED = dict(line.split("==") for line in LINES if not line.startswith("#"))
-LIBRARIES = ("torch", "torchvision", "timm", "transformers", "lightning", "accelerate", "datasets")
+LIBRARIES = ("torch", "torchvision", "timm", "transformers", "lightning", "accelerate", "datasets", "ray")
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
