@@ -26,7 +26,7 @@ DOCUMENTS = [
 ]
 UPDATED = runpy.run_path(str(ROOT / "docs/include.py"))["updated"]
 WITH_FILES = [path for path in DOCUMENTS if re.search("^<!-- (file|pages):", path.read_text(), re.MULTILINE)]
-ELSEWHERE = [ROOT / "docs/trainers.md", ROOT / "docs/loaders/ray.md"]  # tests/clients runs them, beside their libraries
+ELSEWHERE = [ROOT / "docs/trainers.md", ROOT / "docs/loaders/ray.md"]  # tests/clients runs their code
 WITH_CODE = [path for path in DOCUMENTS if "```python" in path.read_text() and path not in ELSEWHERE]
 
 
