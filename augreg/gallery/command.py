@@ -11,14 +11,14 @@ from augreg.files.whole_files import whole_file
 
 __all__ = ["add", "main"]
 
-_ABOUT = "Write one self-contained page that shows a pipeline and every registered transform."
+_ABOUT = "Write one self-contained page that shows what a pipeline does to images; or edit its spec beside them."
 
 
 def add(commands: Any) -> None:
     """Declare the command among others."""
     _declare(
         commands.add_parser(
-            "gallery", help="write a page that shows a pipeline and every transform", description=_ABOUT
+            "gallery", help="write a page that shows what a pipeline does to images", description=_ABOUT
         )
     )
 
@@ -43,6 +43,9 @@ def _declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="N", help="first shrink the images to a shorter side of N, as cifar10 needs"
     )
+    parser.add_argument(
+        "--catalogue", action="store_true", help="also show every registered transform and regularizer"
+    )
     parser.add_argument("--seed", type=_seed, metavar="N", help="used in place of the spec's seed")
     parser.set_defaults(run=_run, usage_error=parser.error)
 
@@ -59,14 +62,13 @@ def _run(arguments: argparse.Namespace) -> int:
         return code
     # imported here: --help should not wait for array libraries
     from augreg.errors import AugregError
-    from augreg.gallery.page import page
+    from augreg.gallery.page import check_shown, page
     from augreg.gallery.photos import find, samples
     from augreg.pipeline import Pipeline
-    from augreg.spec.one_view import check_one_view
 
     try:
         pipeline = Pipeline.from_spec(arguments.spec)
-        check_one_view(pipeline, "augreg gallery", INSTEAD)
+        check_shown(pipeline, INSTEAD)
     except AugregError as error:
         return print_problems(arguments.spec, error)
     try:
@@ -74,7 +76,9 @@ def _run(arguments: argparse.Namespace) -> int:
     except (AugregError, OSError) as error:
         print_error(error)
         return USAGE
-    made = page(pipeline, names, arguments.seed, title=Path(arguments.spec).name, size=arguments.size, names=names)
+    registry = pipeline.registry if arguments.catalogue else None
+    title = Path(arguments.spec).name
+    made = page(pipeline, names, arguments.seed, registry, title=title, size=arguments.size, names=names)
     try:
         with whole_file(out) as part:
             part.write_text(made.html, encoding="utf-8", newline="\n")
