@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     try:
         pipeline = Pipeline.from_spec(arguments.spec)
-        check_shown(pipeline, INSTEAD)
+        check_shown(pipeline, "augreg gallery", INSTEAD)
     except AugregError as error:
         return print_problems(arguments.spec, error)
     try:

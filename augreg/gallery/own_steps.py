@@ -45,6 +45,8 @@ def _own(pipeline: Pipeline, section: str, name: str, arguments: Mapping[str, An
     cls: Any = pipeline.registry[name]
     usual = {field.name: plain(plain_default(field)) for field in fields(cls) if field.init and not required(field)}
     given = {key: value for key, value in arguments.items() if key not in usual or value != usual[key]}
+    if isinstance(given.get("at"), list) and len(given["at"]) == 1:
+        given["at"] = given["at"][0]
     rule = "nothing, it acts in training only" if section == "loss" else meaning(cls)
     step = OwnStep(section, name, f"{name}: {in_words(given)}" if given else name, summary(cls), rule)
     if not ready_made.has_pictures(cls):

@@ -36,11 +36,11 @@ class Page(NamedTuple):
     failures: tuple[tuple[str, str], ...]
 
 
-def check_shown(pipeline: Pipeline, instead: str = "give it {}") -> None:
+def check_shown(pipeline: Pipeline, what: str = "a gallery", instead: str = "give it {}") -> None:
     """Raise SpecError for a pipeline that has no page: of several views, or of clips."""
-    check_one_view(pipeline, "the gallery", instead)
+    check_one_view(pipeline, what, instead)
     if pipeline.options.targets.clip:
-        raise SpecError("targets.clip", "the gallery is for single images, not clips; leave it out to see one frame")
+        raise SpecError("targets.clip", f"{what} is for single images, not clips; leave it out to see one frame")
 
 
 def page(
