@@ -90,9 +90,12 @@ def with_arrays(pipeline: Pipeline, seed: int | None = None) -> Pipeline:
     return pipeline.replace(output="numpy", layout="chw", **({} if seed is None else {"seed": seed}))
 
 
-def parts_of(pipeline: Pipeline, photos: list[Photo], draws: int = DRAWS) -> dict[str, Any]:
-    """What the page shows of a pipeline: its steps and facts, rows of photos, batches, and steps of a model."""
-    rows = [row(pipeline, photo, index, draws) for index, photo in enumerate(photos)]
+def parts_of(pipeline: Pipeline, photos: list[Photo], draws: int = DRAWS, walks: bool = True) -> dict[str, Any]:
+    """What the page shows of a pipeline: its steps and facts, rows of photos, batches, and steps of a model.
+
+    Without `walks`, the rows have no runs step by step.
+    """
+    rows = [row(pipeline, photo, index, draws, walks) for index, photo in enumerate(photos)]
     return {
         "steps": [(section, step.name) for section in SECTIONS for step in getattr(pipeline.spec, section)],
         "seed": pipeline.options.seed,

@@ -54,13 +54,16 @@ class Row(NamedTuple):
         return self.error or next((tile.error for tile in tiles if tile is not None and tile.error), "")
 
 
-def row(pipeline: Pipeline, photo: Photo, index: int, draws: int = DRAWS) -> Row:
-    """The row of a photo, which is sample `index` of the dataset; each draw is one epoch."""
+def row(pipeline: Pipeline, photo: Photo, index: int, draws: int = DRAWS, walks: bool = True) -> Row:
+    """The row of a photo, which is sample `index` of the dataset; each draw is one epoch.
+
+    Without `walks`, no run is shown step by step.
+    """
     array = photo.array
     if array is None:
         return Row(photo.name, error=photo.error)
     size = size_of(*array.shape[:2])
-    runs = [_run(pipeline, photo, array, index, epoch) for epoch in (None, *range(draws))]
+    runs = [_run(pipeline, photo, array, index, epoch, walks and epoch in _WALKED) for epoch in (None, *range(draws))]
     return Row(
         photo.name,
         size,
@@ -92,7 +95,7 @@ def sample_tile(
 
 
 def _run(
-    pipeline: Pipeline, photo: Photo, array: NDArray[Any], index: int, epoch: int | None
+    pipeline: Pipeline, photo: Photo, array: NDArray[Any], index: int, epoch: int | None, walk: bool
 ) -> tuple[Tile, Walkthrough, bool]:
     """The output image of the pipeline, the stages before it, and whether it is normalized."""
     name, title = photo.name, "at test time" if epoch is None else f"epoch {epoch}"
@@ -109,7 +112,7 @@ def _run(
         image = image.transpose(1, 2, 0)
     result = sample_tile(pipeline, photo, sample, image, title, _caption(passed), normalize)
     tiles: tuple[Tile, ...] = ()
-    if epoch in _WALKED:
+    if walk:
         start = Tile("original", "", f"{name}, original", image=tile(array, name, "", "", _LONGEST_STAGE).image)
         tiles = (start, *(_stage(stage, name) for stage in passed))
     argument = "photo" if photo.sample is None else "sample"
