@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -414,25 +412,6 @@ def test_importing_the_gallery_loads_no_array_library() -> None:
 
 
 # In a real browser.
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    def without(what: str) -> Any:
-        if os.environ.get("CI"):
-            pytest.fail(f"{what} is missing, and the gallery must be tested in a browser where CI is set")
-        pytest.skip(f"{what} is missing, so the page is not tested in a browser")
-
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        without("playwright")
-    path = shutil.which("chromium") or without("chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield started
-        started.close()
 
 
 @pytest.fixture

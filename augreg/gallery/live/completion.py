@@ -15,6 +15,7 @@ __all__ = ["Completions", "Item", "complete"]
 _MOST = 40
 _HERE = "zzCURSORzz"  # stands in the text where the cursor is
 _WORD = re.compile(r"[\w/.$-]*\Z")
+_BEGINS = re.compile(r"(?:^|[-,\[])[ ]*\Z")  # the part of a line before an item
 _CLOSING = {yaml.FlowSequenceStartToken: "]", yaml.FlowMappingStartToken: "}"}
 
 
@@ -111,8 +112,8 @@ def _items(place: _Place, line: str, schema: Schema, after: str) -> Iterator[Ite
             names = [*form.get("enum", ()), *([True, False] if "boolean" in form.get("type", ()) else ())]
             for value in names:
                 yield Item(_written(value), _written(value), "")
-    alone = not line.strip(" -[")  # a key may begin here: at the start of a line or of an item
-    if place.is_key or (alone and (place.in_list or not line.strip())):
+    begins = _BEGINS.search(line) if place.in_list else not line.strip()
+    if place.is_key or begins:
         bare = [form["pattern"] for form in forms if "pattern" in form and "properties" in form]
         colon = "" if re.match(r"[ ]*:", after) else ": "
         for name, part in properties_of(forms).items():

@@ -7,25 +7,26 @@ import signal
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "draw_drafts"]
 
 _SECONDS = 30.0
+_SECONDS_TO_START = 120.0
 _MOST_CLIENTS = 16
 
 
 class Worker:
     """Answers drafts one at a time; of the drafts of a client that wait, only the newest is drawn.
 
-    `settings` are the arguments of `Drafts` after the folder.
+    `settings` are the arguments of `Drafts` after the folder. `run` is the function of the process.
     """
 
-    def __init__(self, *settings: Any, seconds: float = _SECONDS) -> None:
-        self._settings, self._seconds = settings, seconds
+    def __init__(self, *settings: Any, seconds: float = _SECONDS, run: Callable[..., None] | None = None) -> None:
+        self._settings, self._seconds, self._run = settings, seconds, run or draw_drafts
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._counting = threading.Lock()
         self._lock = threading.Lock()  # of the process: one draft at a time
@@ -44,9 +45,9 @@ class Worker:
         with self._lock:
             if self._newest.get(client, number) != number:
                 return {"stale": True}
-            if self._process is None or not self._process.is_alive():
-                self._start()
             try:
+                if self._process is None or not self._process.is_alive():
+                    self._start()
                 self._connection.send(text)
                 if self._connection.poll(self._seconds):
                     answer: dict[str, Any] = self._connection.recv()
@@ -65,9 +66,11 @@ class Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_draw, args=(other, self._settings), daemon=True)
+        self._process = context.Process(target=self._run, args=(other, self._settings), daemon=True)
         self._process.start()
         other.close()
+        if self._connection.poll(_SECONDS_TO_START):
+            self._connection.recv()  # it has imported what it needs, which is no time of the draft
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -77,13 +80,14 @@ class Worker:
             self._process = None
 
 
-def _draw(connection: Connection, settings: tuple[str, Mapping[Path, str], int | None, int | None]) -> None:
-    """The process: answer drafts until the other end is closed."""
+def draw_drafts(connection: Connection, settings: tuple[str, Mapping[Path, str], int | None, int | None]) -> None:
+    """The process: say that it is ready, and answer drafts until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
     from augreg.gallery.live.draft import Drafts
 
     with tempfile.TemporaryDirectory(prefix="augreg-live-") as folder:
         drafts = Drafts(Path(folder), *settings)
+        connection.send("ready")
         while True:
             try:
                 text = connection.recv()
