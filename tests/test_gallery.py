@@ -123,7 +123,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.jpg").write_bytes(CAT.read_bytes()[:2000])
     (folder / "mine.yaml").write_text(SPEC)
     few = ("rotate", "cutout", "random_erasing", "random_resized_crop", "horizontal_flip", "mixup", "dropout", "l2")
-    registry = small_registry(*few, "invert", "auto_augment", "affine")
+    registry = small_registry(*few, "invert", "auto_augment", "affine", "resize", "center_crop")
     arguments = ["--catalogue", "--spec", str(folder / "mine.yaml"), "--out", str(folder / "page.html")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Registry, "installed", classmethod(lambda cls: registry))
@@ -526,7 +526,7 @@ def test_the_filter_opens_the_groups_of_what_it_finds(opened: Any, small: Path) 
     tab.keyboard.press("/")
     tab.keyboard.type("ROTATE angle")
     assert tab.locator(".group .card:visible h3").all_inner_texts() == ["rotate"]
-    assert tab.locator("#count").inner_text() == "1 of 11 shown."
+    assert tab.locator("#count").inner_text() == "1 of 13 shown."
     tab.keyboard.press("Escape")
     assert tab.locator(".group .card:visible").count() == 0
     tab.locator("#filter").fill("erasing")
