@@ -43,7 +43,9 @@ def own_steps(pipeline: Pipeline) -> tuple[OwnStep, ...]:
 
 def _own(pipeline: Pipeline, section: str, name: str, arguments: Mapping[str, Any]) -> OwnStep:
     cls: Any = pipeline.registry[name]
-    usual = {field.name: plain(plain_default(field)) for field in fields(cls) if field.init and not required(field)}
+    known = [field for field in fields(cls) if field.init]
+    first = next((field.name for field in known if field.name != "at"), "")  # the one that says how much
+    usual = {field.name: plain(plain_default(field)) for field in known if not required(field) and field.name != first}
     given = {key: value for key, value in arguments.items() if key not in usual or value != usual[key]}
     if isinstance(given.get("at"), list) and len(given["at"]) == 1:
         given["at"] = given["at"][0]
