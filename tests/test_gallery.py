@@ -22,6 +22,8 @@ import augreg
 from augreg import gallery, ops
 from augreg.backends import choose
 from augreg.gallery.catalogue import _backend_of_cards
+from augreg.gallery.photo_rows import row
+from augreg.gallery.photos import Photo
 from augreg.gallery.step_by_step import stages
 from augreg.gallery.sweep import QuantileCursor, at_quantile
 from augreg.registry.discovery import Contributions
@@ -234,6 +236,19 @@ def test_stages_continue_after_a_step_of_unknown_size() -> None:
         (60, 60),
     ]
     np.testing.assert_array_equal(walked[-1].array, pipeline.train(photo, index=0))
+
+
+def test_captions_say_what_changed_the_image_alone() -> None:
+    steps = ["horizontal_flip", {"color_jitter": {"brightness": 0.4}}, {"normalize": "imagenet"}]
+    spec = {"image": steps, "output": "numpy"}
+    photo = Photo("cat", np.asarray(Image.open(CAT)))
+    found = row(augreg.Pipeline.from_spec(spec), photo, 0)
+    assert found.test is not None and found.test.caption == "no change"  # a brightness of 1, and normalization undone
+    assert {re.sub(r"[\d.]+", "N", draw.caption) for draw in found.draws} == {
+        "brightness N", "flip left-right, brightness N",
+    }  # fmt: skip
+    assert (found.size, len(found.walkthroughs)) == ("451×300", 2)
+    assert [tile.caption for tile in found.walkthroughs[0].tiles] == ["", "left out", "no change", ""]
 
 
 def test_a_step_by_step_walk_names_what_was_not_applied() -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,32 @@ def test_numbers_are_found_where_they_are_with_the_bounds_of_the_schema(known: A
     assert (low, high) == (-60.0, 60.0)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "image: [", "\0", "[" * 1500, "a: &a [1]\nb: [*a, *a]", "image: ['3', .nan, 1e999]"]
+BOMB = "a: &a [1]\n" + "".join(
+    f"{name}: &{name} [*{last}, *{last}]\n" for last, name in pairwise("abcdefghijklmnopqrstuvwxyz")
 )
-def test_numbers_of_broken_and_hostile_text(text: str, known: Any) -> None:
-    found = numbers_in(text, known)
-    assert [number.path for number in found] == (["a[0]"] if "&a" in text else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "image: [",
+        "\0",
+        "[" * 60_000,
+        "- " * 3_000,
+        "{a: " * 15_000,
+        BOMB,
+        "image: ['3', .nan, 1e999]",
+        "a: !!int 3_0",
+    ],
+    ids=range(9),
+)
+def test_hostile_and_broken_text_is_answered_at_once(text: str, known: Any) -> None:
+    started = time.process_time()
+    assert [number.path for number in numbers_in(text, known)] == (["a[0]"] if text is BOMB else [])
+    assert complete(f"{text}\n# ", len(text) + 3, known).items == []
+    assert complete(text, len(text), known).start <= len(text)
+    assert time.process_time() - started < 5
 
 
 # Answers.

@@ -45,7 +45,9 @@ def _own(pipeline: Pipeline, section: str, name: str, arguments: Mapping[str, An
     cls: Any = pipeline.registry[name]
     known = [field for field in fields(cls) if field.init]
     first = next((field.name for field in known if field.name != "at"), "")  # the one that says how much
-    usual = {field.name: plain(plain_default(field)) for field in known if not required(field) and field.name != first}
+    usual = {
+        field.name: plain(plain_default(field)) for field in known if not required(field) and field.name != first
+    }
     given = {key: value for key, value in arguments.items() if key not in usual or value != usual[key]}
     if isinstance(given.get("at"), list) and len(given["at"]) == 1:
         given["at"] = given["at"][0]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from augreg.gallery.live.nodes import nodes_of, too_deep
 from augreg.gallery.live.schema_walk import Schema, forms_at, properties_of
 
 __all__ = ["Completions", "Item", "complete"]
@@ -50,8 +51,6 @@ def complete(text: str, cursor: int, schema: Schema) -> Completions:
     start = word.start() if word else cursor
     typed, before = head[start:], head[:start]
     line = before.rpartition("\n")[2]
-    if re.search(r"(?:^|\s)#", line):  # a comment
-        return Completions(start, [])
     found: dict[str, Item] = {}
     for place in _places(before):
         for item in _items(place, line, schema, text[cursor:]):
@@ -65,11 +64,8 @@ def complete(text: str, cursor: int, schema: Schema) -> Completions:
 def _places(before: str) -> Iterator[_Place]:
     """Where the cursor may be: in a value, or in a key."""
     for probe in (_HERE, f"{_HERE}:"):
-        try:
-            root = yaml.compose(f"{before}{probe}{_closers(before)}", Loader=yaml.SafeLoader)
-        except (yaml.YAMLError, RecursionError, ValueError):
-            continue
-        place = None if root is None else _find(root, ())
+        root = nodes_of(f"{before}{probe}{_closers(before)}")
+        place = None if root is None else _find(root, (), set())
         if place is not None:
             yield place
 
@@ -77,6 +73,8 @@ def _places(before: str) -> Iterator[_Place]:
 def _closers(before: str) -> str:
     """The brackets that are open at the end of a text, closed."""
     opened: list[str] = []
+    if too_deep(before):
+        return ""
     try:
         for token in yaml.scan(before, Loader=yaml.SafeLoader):
             if type(token) in _CLOSING:
@@ -88,21 +86,28 @@ def _closers(before: str) -> str:
     return "".join(reversed(opened))
 
 
-def _find(node: yaml.Node, location: tuple[str | int, ...]) -> _Place | None:
-    """The place of the cursor in or below a node."""
+def _find(node: yaml.Node, location: tuple[str | int, ...], seen: set[int]) -> _Place | None:
+    """The place of the cursor in or below a node, unless it is in those seen before, which aliases repeat."""
+    if id(node) in seen:
+        return None
+    seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
         return _Place(location, False) if node.value == _HERE else None
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            place = _find(item, (*location, index))
+            place = _find(item, (*location, index), seen)
             if place is not None:
                 return place._replace(in_list=True) if place.location == (*location, index) else place
         return None
     keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
     if _HERE in keys:
         return _Place(location, True, frozenset(keys))
-    found = (_find(value, (*location, key.value)) for key, value in node.value if isinstance(key, yaml.ScalarNode))
-    return next((place for place in found if place is not None), None)
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            place = _find(value, (*location, key.value), seen)
+            if place is not None:
+                return place
+    return None
 
 
 def _items(place: _Place, line: str, schema: Schema, after: str) -> Iterator[Item]:

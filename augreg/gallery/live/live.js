@@ -152,7 +152,7 @@ function offer() {
   list.replaceChildren(...items.map((item, index) => {
     const option = document.createElement("li"), about = document.createElement("small");
     option.id = `completion-${index}`;
-    option.role = "option";
+    option.setAttribute("role", "option");
     option.textContent = item.name;
     about.textContent = item.about;
     option.append(about);

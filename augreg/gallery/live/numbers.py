@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import yaml
 
+from augreg.gallery.live.nodes import nodes_of
 from augreg.gallery.live.schema_walk import Schema, forms_at
 from augreg.spec.locations import path_of
 
@@ -34,11 +36,8 @@ class Number(NamedTuple):
 
 def numbers_in(text: str, schema: Schema) -> list[Number]:
     """The numbers of a spec in YAML or JSON, in their order; empty for other text."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        return [] if root is None else [*_numbers(root, (), schema, set())][:_MOST]
-    except (yaml.YAMLError, RecursionError, ValueError):
-        return []
+    root = nodes_of(text)
+    return [] if root is None else [*islice(_numbers(root, (), schema, set()), _MOST)]
 
 
 def _numbers(node: yaml.Node, location: tuple[str | int, ...], schema: Schema, seen: set[int]) -> Iterator[Number]:
