@@ -59,6 +59,7 @@ def known() -> dict[str, Any]:
         ("image: []\noutput: n|\nseed: 3", ["numpy"], "numpy"),
         ("image: []\napproximate: t|", ["true"], "true"),
         ("image:\n  # rot|", [], None),
+        ("image:\n  - rotate: deg|", [], None),  # a key cannot stand there
         ("image: 'rot|", [], None),
     ],
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import yaml
 
-from augreg.gallery.live.nodes import nodes_of, too_deep
+from augreg.gallery.live.nodes import nodes_of
 from augreg.gallery.live.schema_walk import Schema, forms_at, properties_of
+from augreg.steps.sizes import MOST_LEVELS
 
 __all__ = ["Completions", "Item", "complete"]
 
@@ -73,7 +75,8 @@ def _places(before: str) -> Iterator[_Place]:
 def _closers(before: str) -> str:
     """The brackets that are open at the end of a text, closed."""
     opened: list[str] = []
-    if too_deep(before):
+    depths = accumulate((letter in "[{") - (letter in "]}") for letter in before)
+    if max(depths, default=0) > MOST_LEVELS:  # PyYAML takes time by the square of the depth
         return ""
     try:
         for token in yaml.scan(before, Loader=yaml.SafeLoader):

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-
 import yaml
 
-from augreg.steps.sizes import MOST_LEVELS
-
-__all__ = ["nodes_of", "too_deep"]
-
-_BY = {"[": 1, "{": 1, "]": -1, "}": -1}
+__all__ = ["nodes_of"]
 
 
 def nodes_of(text: str) -> yaml.Node | None:
@@ -18,15 +12,8 @@ def nodes_of(text: str) -> yaml.Node | None:
 
     Nodes may be shared, by aliases: who walks over them has to remember where it has been.
     """
-    if too_deep(text):
-        return None
     try:
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
     return root
-
-
-def too_deep(text: str) -> bool:
-    """Whether brackets are nested deeper than a spec may be; PyYAML takes time by the square of their depth."""
-    return max(accumulate(_BY.get(letter, 0) for letter in text), default=0) > MOST_LEVELS
