@@ -142,6 +142,12 @@ def test_a_target_is_shown_before_and_after() -> None:
     assert texts == ["the label", *(f"{1 - 0.9 * e:.3g} and {e / 10:.3g}" for e in smoothing)]
 
 
+def test_a_step_that_does_nothing_at_test_time_says_no_number() -> None:
+    words = captions(card(rendered("color_jitter"), "color_jitter"))
+    # the original, three strengths, at test time, the mean, draws
+    assert words[4] == "no change" and "brightness" in words[6]
+
+
 def test_what_fails_gets_a_card_that_says_so() -> None:
     pytest.importorskip("torch")
     text = rendered("invert", added=(Lost, Stubborn, Needy))

@@ -243,7 +243,9 @@ class _CardMaker:
         if any(isinstance(op, Normalize) for op in plan.ops):
             array = array.transpose(1, 2, 0)
         caption = ", ".join(describe_ops(entry.ops) for entry in plan.entries if entry.ops)
-        return tile(array, subject, "", caption or ("left out" if index is None else "no change"), LONGEST)
+        if not caption or np.array_equal(array, photo):
+            caption = "left out" if index is None and not caption else "no change"
+        return tile(array, subject, "", caption, LONGEST)
 
     def _mean(self, name: str, values: Any) -> Tile:
         """The mean of a photo over draws of this step, with its default p."""
