@@ -113,7 +113,7 @@ BOMB = "a: &a [1]\n" + "".join(
         "",
         "image: [",
         "\0",
-        "[" * 60_000,
+        "[" * 20_000,
         "- " * 3_000,
         "{a: " * 15_000,
         BOMB,
@@ -127,7 +127,7 @@ def test_hostile_and_broken_text_is_answered_at_once(text: str, known: Any) -> N
     assert [number.path for number in numbers_in(text, known)] == (["a[0]"] if text is BOMB else [])
     assert complete(f"{text}\n# ", len(text) + 3, known).items == []
     assert complete(text, len(text), known).start <= len(text)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 2
 
 
 # Answers.

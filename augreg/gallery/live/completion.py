@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import yaml
 
-from augreg.gallery.live.nodes import nodes_of
+from augreg.gallery.live.nodes import nodes_of, too_deep
 from augreg.gallery.live.schema_walk import Schema, forms_at, properties_of
-from augreg.steps.sizes import MOST_LEVELS
 
 __all__ = ["Completions", "Item", "complete"]
 
@@ -54,7 +52,7 @@ def complete(text: str, cursor: int, schema: Schema) -> Completions:
     typed, before = head[start:], head[:start]
     line = before.rpartition("\n")[2]
     found: dict[str, Item] = {}
-    for place in _places(before):
+    for place in [] if too_deep(before) else _places(before):
         for item in _items(place, line, schema, text[cursor:]):
             found.setdefault(item.name, item)
     lower = typed.lower()
@@ -75,9 +73,6 @@ def _places(before: str) -> Iterator[_Place]:
 def _closers(before: str) -> str:
     """The brackets that are open at the end of a text, closed."""
     opened: list[str] = []
-    depths = accumulate((letter in "[{") - (letter in "]}") for letter in before)
-    if max(depths, default=0) > MOST_LEVELS:  # PyYAML takes time by the square of the depth
-        return ""
     try:
         for token in yaml.scan(before, Loader=yaml.SafeLoader):
             if type(token) in _CLOSING:
