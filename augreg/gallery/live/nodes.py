@@ -12,7 +12,7 @@ __all__ = ["nodes_of", "too_deep"]
 
 
 def too_deep(text: str) -> bool:
-    """Whether brackets are nested deeper than a spec may be; PyYAML takes time by the square of their depth."""
+    """Whether brackets are nested deeper than a spec may be; PyYAML's scanner takes time by the square of it."""
     depths = accumulate((letter in "[{") - (letter in "]}") for letter in text)
     return max(depths, default=0) > MOST_LEVELS
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from augreg.gallery.live.nodes import nodes_of, too_deep
+from augreg.gallery.live.nodes import nodes_of
 from augreg.gallery.live.schema_walk import Schema, forms_at
 from augreg.spec.locations import path_of
 
@@ -35,8 +35,8 @@ class Number(NamedTuple):
 
 
 def numbers_in(text: str, schema: Schema) -> list[Number]:
-    """The numbers of a spec in YAML or JSON, in their order; empty for other text, and for text that is nested deeper than a spec may be."""
-    root = None if too_deep(text) else nodes_of(text)
+    """The numbers of a spec in YAML or JSON, in their order; empty for other text."""
+    root = nodes_of(text)
     return [] if root is None else [*islice(_numbers(root, (), schema, set()), _MOST)]
 
 
