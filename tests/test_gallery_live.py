@@ -185,8 +185,11 @@ def test_a_draft_that_takes_too_long_or_ends_the_process_is_a_problem() -> None:
         assert "ended the process" in problem["message"]
         assert worker.answer("a", 2, "0") == {"stale": True}
         assert worker.answer("b", 1, "0")["html"] == "0"  # by a new process; another page has numbers of its own
+        folder = Path(worker._folder.name)
+        assert folder.is_dir()
     finally:
         worker.close()
+    assert not folder.exists()
 
 
 def test_drafts_that_wait_are_passed_over_for_a_newer_one() -> None:
@@ -204,6 +207,7 @@ def test_drafts_that_wait_are_passed_over_for_a_newer_one() -> None:
     worker._lock.release()
     for thread in threads:
         thread.join()
+    worker.close()
     assert found == {1: {"stale": True}, 2: {"stale": True}}
 
 

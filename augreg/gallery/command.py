@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -128,21 +129,19 @@ def _serve(arguments: argparse.Namespace) -> int:
     except (AugregError, OSError, ValueError) as error:
         print_error(error)
         return USAGE
-    worker = Worker(suffix, names, arguments.seed, arguments.size)
-    try:
-        server = Live(text, Path(arguments.spec).name, suffix, worker, arguments.port)
-    except OSError as error:
-        print_error(f"--port {arguments.port}: {error.strerror or error}; leave it out to take any that is free")
-        return USAGE
-    print_lines(f"open {server.address} in a browser of this machine; Ctrl+C ends it")
-    sys.stdout.flush()
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print_lines("ended")
-    finally:
-        worker.close()
-        server.server_close()
+    with closing(Worker(suffix, names, arguments.seed, arguments.size)) as worker:
+        try:
+            server = Live(text, Path(arguments.spec).name, suffix, worker, arguments.port)
+        except OSError as error:
+            print_error(f"--port {arguments.port}: {error.strerror or error}; leave it out to take any that is free")
+            return USAGE
+        with server:
+            print_lines(f"open {server.address} in a browser of this machine; Ctrl+C ends it")
+            sys.stdout.flush()
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                print_lines("ended")
     return 0
 
 

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ class Worker:
     """
 
     def __init__(self, *settings: Any, seconds: float = _SECONDS, run: Callable[..., None] | None = None) -> None:
-        self._settings, self._seconds, self._run = settings, seconds, run or draw_drafts
+        self._folder = tempfile.TemporaryDirectory(prefix="augreg-live-")
+        self._settings, self._seconds = (Path(self._folder.name), *settings), seconds
+        self._run = run or draw_drafts
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._counting = threading.Lock()
         self._lock = threading.Lock()  # of the process: one draft at a time
@@ -59,9 +61,10 @@ class Worker:
             return {"html": None, "problems": [{"line": None, "message": why}]}
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and remove its folder."""
         with self._lock:
             self._stop()
+        self._folder.cleanup()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -69,8 +72,9 @@ class Worker:
         self._process = context.Process(target=self._run, args=(other, self._settings), daemon=True)
         self._process.start()
         other.close()
-        if self._connection.poll(_SECONDS_TO_START):
-            self._connection.recv()  # it has imported what it needs, which is no time of the draft
+        if not self._connection.poll(_SECONDS_TO_START):
+            raise EOFError
+        self._connection.recv()  # it has imported what it needs, which is no time of the draft
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -80,17 +84,16 @@ class Worker:
             self._process = None
 
 
-def draw_drafts(connection: Connection, settings: tuple[str, Mapping[Path, str], int | None, int | None]) -> None:
+def draw_drafts(connection: Connection, settings: Any) -> None:
     """The process: say that it is ready, and answer drafts until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this process
     from augreg.gallery.live.draft import Drafts
 
-    with tempfile.TemporaryDirectory(prefix="augreg-live-") as folder:
-        drafts = Drafts(Path(folder), *settings)
-        connection.send("ready")
-        while True:
-            try:
-                text = connection.recv()
-            except EOFError:
-                return
-            connection.send(drafts.answer(text))
+    drafts = Drafts(*settings)
+    connection.send("ready")
+    while True:
+        try:
+            text = connection.recv()
+        except EOFError:
+            return
+        connection.send(drafts.answer(text))
