@@ -11,9 +11,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: gallery native test soak lint types docs pictures site ready-made bench check versions clients clean
 
-# The gallery page of the sample photos, with the fast backend.
+# The gallery page of the sample photos, with a catalogue of all steps and the fast backend.
 gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
-	$(BIN)/python -m augreg.gallery --out gallery.html
+	$(BIN)/python -m augreg.gallery --catalogue --out gallery.html
 
 # The compiled backend, a package of its own. `make gallery` and `make test` build it where there is a C compiler;
 # everything works without it. NATIVE=no leaves it out, and uninstalls one that was built before.

@@ -6,10 +6,12 @@ import gc
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,27 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return start
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The browser; without one, the tests are skipped, but where CI is set they fail."""
+
+    def without(what: str) -> Any:
+        if os.environ.get("CI"):
+            pytest.fail(f"{what} is missing, and the gallery must be tested in a browser where CI is set")
+        pytest.skip(f"{what} is missing, so the page is not tested in a browser")
+
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        without("playwright")
+    path = shutil.which("chromium") or without("chromium")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

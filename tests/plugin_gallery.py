@@ -1,4 +1,4 @@
-"""A program: `augreg gallery` with the cards of plugins alone. Those of all built-in steps take ten seconds."""
+"""A program: `augreg gallery --catalogue` with the cards of plugins alone; those of all others take seconds."""
 
 import sys
 
@@ -7,4 +7,4 @@ from augreg.registry.registry import Registry
 
 _every = Registry.__iter__
 Registry.__iter__ = lambda self: (name for name in _every(self) if "/" in name)  # a plugin's names have a prefix
-sys.exit(main(["gallery", *sys.argv[1:]]))
+sys.exit(main(["gallery", "--catalogue", *sys.argv[1:]]))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from augreg import Pipeline, Registry, gallery
 from augreg.gallery.annotations import ANNOTATED, annotated
-from augreg.gallery.overlays import names_in, overlaid
+from augreg.gallery.overlays import _COLORS, names_in, overlaid
 from augreg.gallery.photos import samples
 from augreg.gallery.targets import demonstrations
 from augreg.registry.discovery import Contributions
@@ -43,6 +43,23 @@ def test_points_and_masks_are_drawn_where_they_are() -> None:
     mask[10:20, 30:40] = 3
     for given in (mask, [mask], Image.fromarray(mask)):
         assert np.array_equal(changed({"mask": given}), mask > 0)
+
+
+def test_a_mask_is_outlined_and_the_image_stays_visible_inside() -> None:
+    mask = np.zeros((300, 400), np.uint8)
+    mask[100:160, 100:200] = 1
+    mask[100:160, 150:200] = 2
+    mask[280:, :] = 3  # it goes on beyond the image, where there is no outline
+    found = overlaid(GRAY, {"mask": mask}, BOXES, [])
+    thick = 3  # round(400 / 150)
+    for label, top, left, bottom, right in ((1, 100, 100, 160, 150), (2, 100, 150, 160, 200)):
+        color, box = np.array(_COLORS[label - 1]), found[top:bottom, left:right]
+        edge = np.ones(box.shape[:2], bool)
+        edge[thick:-thick, thick:-thick] = False
+        assert (box[edge] == color).all()
+        assert (box[~edge] == np.rint(0.85 * 90 + 0.15 * color)).all()
+    assert (found[280:283] == _COLORS[2]).all() and (found[283:] == np.rint(76.5 + 0.15 * np.array(_COLORS[2]))).all()
+    assert (found[mask == 0] == 90).all()
 
 
 def test_names_keep_their_color_and_small_images_grow() -> None:

@@ -13,7 +13,7 @@ import pytest
 import augreg
 from augreg import gallery
 from augreg.gallery.photos import Photo, read
-from augreg.gallery.policies import sheets
+from augreg.gallery.policies import figure, sheets
 from augreg.registry.discovery import Contributions
 from augreg.registry.registry import Registry
 
@@ -36,13 +36,13 @@ def photos(*names: str) -> list[Photo]:
     return read([PHOTOS / name for name in names])
 
 
-def test_the_figure_is_on_every_page() -> None:
+def test_the_figure_is_in_every_catalogue() -> None:
     registry = few("rotate")
     text = gallery.render(
         augreg.Pipeline.from_spec(["rotate"], registry), [PHOTOS / "chelsea.jpg"], registry=registry
     )
-    start = text.index('id="policies"')
-    section = text[start : text.index("</section>", start)]
+    start = text.index('id="figure"')
+    section = text[start : text.index("</details>", start)]
     columns = [html.unescape(found) for found in re.findall(r'<th scope="col">(.*?)</th>', section)]
     assert columns == ["Original", *(f"Sub-policy {n} <code>{row}</code>" for n, row in enumerate(FIGURE, 1))]
     assert section.count("<table>") == 1
@@ -55,7 +55,7 @@ def test_the_figure_is_on_every_page() -> None:
 
 
 def test_rows_are_photos_and_say_what_was_drawn() -> None:
-    (sheet,) = sheets(augreg.Pipeline.from_spec([]), photos("chelsea.jpg", "coffee.jpg"))
+    sheet = figure(augreg.Pipeline.from_spec([]), photos("chelsea.jpg", "coffee.jpg"))
     assert (sheet.title, sheet.dialect, sheet.captions, sheet.left_out) == ("svhn-figure", "torchvision", FIGURE, 0)
     assert [row.name for row in sheet.rows] == ["chelsea.jpg", "coffee.jpg"]
     for row in sheet.rows:
@@ -71,7 +71,7 @@ def test_rows_are_photos_and_say_what_was_drawn() -> None:
 
 def test_the_seed_decides_what_is_drawn() -> None:
     def words(seed: int) -> list[str]:
-        (sheet,) = sheets(augreg.Pipeline.from_spec({"seed": seed, "image": []}), photos("chelsea.jpg", "coffee.jpg"))
+        sheet = figure(augreg.Pipeline.from_spec({"seed": seed, "image": []}), photos("chelsea.jpg", "coffee.jpg"))
         return [tile.caption for row in sheet.rows for tile in row.tiles]
 
     assert words(3) == words(3)
@@ -87,22 +87,21 @@ def test_the_seed_decides_what_is_drawn() -> None:
 )
 def test_a_pipelines_own_policies_are_shown(policy: str, title: str, columns: int, left_out: int) -> None:
     step: Any = {"auto_augment": {"policy": policy, "dialect": "timm", "interpolation": "nearest"}}
-    figure = {"auto_augment": {"policy": "svhn-figure"}}
-    pipe = augreg.Pipeline.from_spec([{"one_of": [step, step, figure]}, "horizontal_flip", {"normalize": "imagenet"}])
+    other = {"auto_augment": {"policy": "svhn-figure"}}
+    pipe = augreg.Pipeline.from_spec([{"one_of": [step, step, other]}, "horizontal_flip", {"normalize": "imagenet"}])
     found = sheets(pipe, photos("chelsea.jpg"))
-    assert [sheet.title for sheet in found] == ["svhn-figure", title]
-    assert (len(found[1].captions), found[1].left_out, found[1].dialect) == (columns, left_out, "timm")
+    assert [sheet.title for sheet in found] == [title, "svhn-figure"]
+    assert (len(found[0].captions), found[0].left_out, found[0].dialect) == (columns, left_out, "timm")
 
 
-def test_the_figure_in_another_dialect_is_shown_in_it_too() -> None:
-    pipe = augreg.Pipeline.from_spec([{"auto_augment": {"policy": "svhn-figure", "dialect": "timm"}}])
-    assert [sheet.dialect for sheet in sheets(pipe, photos("chelsea.jpg"))] == ["torchvision", "timm"]
+def test_the_page_of_a_pipeline_without_policies_has_none() -> None:
+    assert sheets(augreg.Pipeline.from_spec([]), photos("chelsea.jpg")) == ()
 
 
 def test_columns_draw_apart() -> None:
     """The same sub-policy in every column: what is drawn differs, or the columns could not be compared."""
     step = {"auto_augment": {"policy": ["Rotate,0.5,9"] * 5}}
-    (_, sheet) = sheets(augreg.Pipeline.from_spec([step]), photos("chelsea.jpg", "coffee.jpg"))
+    (sheet,) = sheets(augreg.Pipeline.from_spec([step]), photos("chelsea.jpg", "coffee.jpg"))
     for row in sheet.rows:
         assert len({tile.caption for tile in row.tiles[1:]}) > 1
 
@@ -110,8 +109,7 @@ def test_columns_draw_apart() -> None:
 def test_images_of_any_kind_and_broken_ones() -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
     found = [Photo("broken", None, "no image"), Photo("gray", gray), Photo("four", np.repeat(gray, 4, axis=2))]
-    (sheet,) = sheets(augreg.Pipeline.from_spec([]), found)
+    sheet = figure(augreg.Pipeline.from_spec([]), found)
     assert [row.name for row in sheet.rows] == ["gray", "four"]
     assert all(tile.image is not None for row in sheet.rows for tile in row.tiles)
-    (empty,) = sheets(augreg.Pipeline.from_spec([]), found[:1])
-    assert empty.rows == ()
+    assert figure(augreg.Pipeline.from_spec([]), found[:1]).rows == ()

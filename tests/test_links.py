@@ -82,7 +82,7 @@ def test_every_link_of_the_page_leads_somewhere_whatever_the_page_has() -> None:
         text = gallery.render(augreg.Pipeline.from_spec(spec), images, registry=names)
         assert len(Page(text).links) >= 5
         assert broken(text) == [], (spec, len(images))
-        assert ('href="#targets"' in text) == any(image is photo for image in images)
+        assert ('id="targets"' in text) == any(image is photo for image in images)
 
 
 def test_a_broken_link_of_a_page_is_found() -> None:

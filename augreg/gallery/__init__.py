@@ -1,8 +1,9 @@
-"""The gallery: one HTML page that shows a pipeline and every registered transform, with images and spec lines.
+"""The gallery: one HTML page that shows what a pipeline does to images, and on demand every step that there is.
 
-    python -m augreg.gallery --spec imagenet --images holiday/ --out gallery.html
+    augreg gallery --spec imagenet --images holiday/ --out gallery.html
 
-The page is self-contained and makes no network requests. The same inputs give the same bytes.
+The page is self-contained and makes no network requests. The same inputs give the same bytes. With `--live`, a local
+server shows the page beside the spec, which can be edited there.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def main(argv: list[str] | None = None) -> int:
 def render(
     pipeline: Pipeline, images: Iterable[Any], seed: int | None = None, registry: Registry | None = None
 ) -> str:
-    """Render the page as HTML.
+    """Render the page of a pipeline as HTML; with a `registry`, with the catalogue of its steps.
 
     `images` are any inputs of a pipeline: paths, PIL images, arrays, encoded bytes; or samples, which are mappings
     with the image under `image`, and whose masks, boxes and keypoints are drawn over the image. For an image that
-    cannot be read, the page shows the error. `seed` replaces the seed of the pipeline, and `registry`, which
-    determines the transforms on the page, replaces the registry of the pipeline.
+    cannot be read, the page shows the error. `seed` replaces the seed of the pipeline. Raises SpecError for a
+    pipeline of several views, or of clips.
     """
     from augreg.gallery.page import page
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from augreg.gallery.error_text import error_text
 from augreg.gallery.photos import Photo, read, samples
 from augreg.gallery.step_by_step import stages
-from augreg.gallery.tiles import Tile, tile
+from augreg.gallery.strengths import title_of
+from augreg.gallery.tiles import LONGEST, Tile, tile
 from augreg.images.thumbnails import viewable
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
@@ -23,19 +24,21 @@ from augreg.steps.describe import flow
 __all__ = ["Batch", "BatchTransformTiles", "batch_transform_tiles", "batches"]
 
 _SIZE = (144, 192)
-_LONGEST = 192
 _LONGEST_OF_BATCH = 288
 _COUNT = 4
-_EPOCHS = 3
+_EPOCHS = 2
 _TRIED_EPOCHS = 9
+_SHARES = (0.1, 0.3, 0.5)
+_TRIED_FOR_SHARES = 64
 _SMALLEST_WEIGHT = 1e-3  # smaller weights are not listed
 
 _Demo = tuple[str, NDArray[np.uint8]]
 
 
 class BatchTransformTiles(NamedTuple):
-    """A batch transform: weak to strong, at test time, and one whole batch."""
+    """A batch transform: some results and what they are, an image at test time, and one whole batch."""
 
+    title: str
     strengths: tuple[Tile, ...]
     test: Tile
     batch: tuple[Tile, ...]
@@ -57,17 +60,18 @@ def batch_transform_tiles(
     demos: Sequence[_Demo],
     registry: Registry,
 ) -> BatchTransformTiles:
-    """Tiles of a batch transform: the previews, and a whole batch with the arguments `example`."""
+    """Tiles of a batch transform: some shares of another image, or the previews; and a whole batch of `example`."""
     subjects, images = _same_size(demos)
-    strengths = []
-    for preview in previews or [example]:
-        arrays, captions, changed = _mix(name, preview, registry, subjects, images)
-        strengths.append(
-            tile(arrays[changed], subjects[changed], flow(preview).strip("{}"), captions[changed], _LONGEST)
-        )
-    arrays, captions, _ = _mix(name, example, registry, subjects, images)
-    batch = [tile(*parts, _LONGEST) for parts in zip(arrays, subjects, [""] * _COUNT, captions, strict=True)]
-    return BatchTransformTiles(tuple(strengths), tile(images[0], subjects[0], "", "left out", _LONGEST), tuple(batch))
+    mixing = _Mixing(name, example, registry, subjects, images)
+    title, strengths = "by the share of the other image", mixing.shares()
+    if not strengths:
+        title = title_of(previews, registry[name]) or "what it does"
+        strengths = [
+            _Mixing(name, preview, registry, subjects, images).changed(flow(preview).strip("{}"))
+            for preview in previews or [example]
+        ]
+    test = tile(images[0], subjects[0], "", "left out", LONGEST)
+    return BatchTransformTiles(title, tuple(strengths), test, mixing.batch())
 
 
 def _same_size(demos: Sequence[_Demo]) -> tuple[list[str], NDArray[np.uint8]]:
@@ -86,41 +90,80 @@ def _same_size(demos: Sequence[_Demo]) -> tuple[list[str], NDArray[np.uint8]]:
     return [Path(name).stem for name, _ in photos[:_COUNT]], np.stack(images)
 
 
-def _mix(
-    name: str,
-    arguments: Mapping[str, Any],
-    registry: Registry,
-    subjects: Sequence[str],
-    images: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint8], list[str], int]:
-    """The batch after this step alone, the label weights of each image as text, and the first changed image."""
-    targets = {"instances": ["masks"]}
-    spec = {"batch": [{name: {**arguments, "p": 1.0}}], "output": "numpy", "targets": targets}
-    pipeline = Pipeline.from_spec(spec, registry)
-    count = len(images)
-    keys = range(count)
-    copies = getattr(registry[name], "pastes_instances", False)
+class _Mixing:
+    """A batch transform alone, with these arguments, on a few images of one size."""
 
-    def mixed(epoch: int) -> tuple[NDArray[np.uint8], Any]:
-        batch = {"image": images, "label": np.arange(count), **({"masks": _masks(count)} if copies else {})}
-        found = pipeline.batch(batch, keys=keys, epoch=epoch)
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        registry: Registry,
+        subjects: Sequence[str],
+        images: NDArray[np.uint8],
+    ) -> None:
+        targets = {"instances": ["masks"]}
+        spec = {"batch": [{name: {**arguments, "p": 1.0}}], "output": "numpy", "targets": targets}
+        self.mixer = Pipeline.from_spec(spec, registry).batch
+        self.copies = getattr(registry[name], "pastes_instances", False)
+        self.subjects, self.images = subjects, images
+
+    def shares(self) -> list[Tile]:
+        """The first image with about 0.1, 0.3 and 0.5 of one other; empty if the shares of draws hardly differ."""
+        if self.copies:
+            return []
+        found = []
+        for epoch in range(_TRIED_FOR_SHARES):
+            row = self._plan(epoch)[0]
+            if sum(weight > _SMALLEST_WEIGHT for weight in row.values()) == 2:
+                found.append((1.0 - row[0], epoch))
+        if not found or max(found)[0] - min(found)[0] < _SHARES[-1] - _SHARES[0]:
+            return []
+        chosen = [min(found, key=lambda one: abs(one[0] - share))[1] for share in _SHARES]
+        return [self._tile(*self.mixed(epoch), 0, "") for epoch in chosen]
+
+    def changed(self, heading: str) -> Tile:
+        """The first image that is changed, in a typical draw."""
+        images, labels = self.mixed(self._typical())
+        changed = next((i for i, weight in enumerate(labels.weights[:, 0]) if weight < 1.0), 0)
+        return self._tile(images, labels, changed, heading)
+
+    def batch(self) -> tuple[Tile, ...]:
+        """All images, in a typical draw."""
+        images, labels = self.mixed(self._typical())
+        return tuple(self._tile(images, labels, place, "") for place in range(len(images)))
+
+    def mixed(self, epoch: int) -> tuple[NDArray[np.uint8], Any]:
+        """The images and labels of a batch."""
+        count = len(self.images)
+        masks = {"masks": _masks(count)} if self.copies else {}
+        found = self.mixer({"image": self.images, "label": np.arange(count), **masks}, keys=range(count), epoch=epoch)
         return found["image"], found["label"]
 
-    def strength(epoch: int) -> tuple[bool, float]:
-        """Whether the first image is unchanged, and the mean fraction that images have of other images."""
-        if copies:  # depends on the masks, which a plan has not
-            most = mixed(epoch)[1].weights.max(axis=1).tolist()
-        else:
-            plan = pipeline.batch.plan(count, _SIZE, keys=keys, epoch=epoch, dtype="uint8")
-            most = [max(row.values()) for row in plan.source_weights()]
-        return most[0] == 1.0, 1.0 - sum(most) / count
+    def _plan(self, epoch: int) -> list[Any]:
+        """For each image, the images in it and their weights."""
+        count = len(self.images)
+        return self.mixer.plan(count, _SIZE, keys=range(count), epoch=epoch, dtype="uint8").source_weights()
 
-    # a typical draw: a single one may be weaker than most
-    ranked = sorted((*strength(epoch), epoch) for epoch in range(_TRIED_EPOCHS))
-    changing = [epoch for same, _, epoch in ranked if not same] or [epoch for *_, epoch in ranked]
-    arrays, labels = mixed(changing[len(changing) // 2])
-    changed = next((i for i, weight in enumerate(labels.weights[:, 0]) if weight < 1.0), 0)
-    return arrays, [_weights(row, subjects) for row in _rows(labels)], changed
+    def _typical(self) -> int:
+        """An epoch in which the first image changes, in the middle by strength: a single one may be weaker than most.
+
+        The strength is the mean fraction that images have of other images.
+        """
+
+        def strength(epoch: int) -> tuple[bool, float]:
+            if self.copies:  # depends on the masks, which a plan has not
+                most = self.mixed(epoch)[1].weights.max(axis=1).tolist()
+            else:
+                most = [max(row.values()) for row in self._plan(epoch)]
+            return most[0] == 1.0, 1.0 - sum(most) / len(most)
+
+        ranked = sorted((*strength(epoch), epoch) for epoch in range(_TRIED_EPOCHS))
+        changing = [epoch for same, _, epoch in ranked if not same] or [epoch for *_, epoch in ranked]
+        return changing[len(changing) // 2]
+
+    def _tile(self, images: NDArray[np.uint8], labels: Any, place: int, heading: str) -> Tile:
+        caption = _weights([*_rows(labels)][place], self.subjects)
+        return tile(images[place], self.subjects[place], heading, caption, LONGEST)
 
 
 def _masks(count: int) -> NDArray[np.uint8]:
@@ -165,7 +208,7 @@ def _batch(pipeline: Pipeline, shown: Sequence[tuple[int, Photo]], epoch: int) -
         return Batch(title, call, error=error_text(error))
     if normalize is not None:
         arrays = arrays.transpose(0, 2, 3, 1)
-    subjects = [Path(photo.name).stem for _, photo in shown]
+    subjects = [photo.label or Path(photo.name).stem for _, photo in shown]
     captions = [_weights(row, subjects) for row in _rows(labels)]
     tiles = [
         tile(viewable(array, normalize)[0], subject, "", caption, _LONGEST_OF_BATCH)

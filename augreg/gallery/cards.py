@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -15,20 +14,21 @@ from numpy.typing import NDArray
 from augreg.backends import backend
 from augreg.gallery import ready_made
 from augreg.gallery.batches import batch_transform_tiles
+from augreg.gallery.captions import describe_ops
 from augreg.gallery.error_text import error_text, hide_folders
 from augreg.gallery.means import MEAN_DRAWS, mean_of_draws, with_boxes
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.regularizers import Picture
-from augreg.gallery.step_by_step import describe_ops, scene_of
+from augreg.gallery.step_by_step import scene_of
+from augreg.gallery.strengths import title_of
 from augreg.gallery.sweep import at_quantile, is_deterministic
-from augreg.gallery.tiles import Tile, tile
+from augreg.gallery.tiles import LONGEST, Tile, of_picture, tile, torch_installed
 from augreg.images.thumbnails import viewable
 from augreg.ops import Normalize
 from augreg.pipeline import Pipeline
 from augreg.registry.registry import Registry
 from augreg.steps.describe import Argument, arguments, example, flow, line, meaning, sections
 
-__all__ = ["KINDS", "Card", "Group", "failures", "groups", "torch_installed"]
+__all__ = ["KINDS", "Card", "Group", "failures", "groups"]
 
 KINDS: Mapping[str, str] = {
     "geometry": "transforms that move pixels",
@@ -45,7 +45,6 @@ KINDS: Mapping[str, str] = {
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DRAWS = 4
 _SHORTER = 240  # the sizes in the previews, 200 to 24 pixels, are for images of about this size
-_LONGEST = 192
 
 _BOX = (0.3, 0.25, 0.75, 0.75)
 """A box on each photo, for the steps that see boxes: x0, y0, x1, y1 as fractions of its sides."""
@@ -91,11 +90,6 @@ class Group(NamedTuple):
     about: str
     cards: tuple[Card, ...]
     drawn_by: str = ""
-
-
-def torch_installed() -> bool:
-    """Whether torch is installed; does not import it."""
-    return importlib.util.find_spec("torch") is not None
 
 
 def failures(registry: Registry) -> tuple[tuple[str, str], ...]:
@@ -166,12 +160,12 @@ class _CardMaker:
         """A transform of single images on photos."""
         values = example(cls)
         strengths = () if cls.__augreg__.container else tuple(self._strengths(card.name, cls))
-        title = "weak to strong" if len(cls.__augreg__.preview) > 1 else "lowest to highest draw"
+        title = title_of(cls.__augreg__.preview, cls) or "lowest to highest draw"
         if len(strengths) == 1:
             title = "what it does"
         if 0 < len(strengths) < len(_QUANTILES):  # a full sweep has no room for the original
             subject, photo = self.demos[0]
-            strengths = (tile(photo, subject, "", "original", _LONGEST), *strengths)
+            strengths = (tile(photo, subject, "", "original", LONGEST), *strengths)
         photo = self.demos[0][1]
         height, width = photo.shape[:2]
         box = tuple([part * side for part, side in zip(_BOX, (width, height) * 2, strict=True)])
@@ -195,7 +189,7 @@ class _CardMaker:
         """A batch transform on a batch of photos."""
         tiles = batch_transform_tiles(card.name, cls.__augreg__.preview, example(cls), self.demos, self.registry)
         return card._replace(
-            strengths_title="weak to strong" if len(tiles.strengths) > 1 else "what it does",
+            strengths_title=tiles.title,
             strengths=(tiles.test._replace(caption="original"), *tiles.strengths),
             test=tiles.test,
             draws_title="one batch of four images, with label weights",
@@ -212,10 +206,10 @@ class _CardMaker:
             return card._replace(note="No images: they need torch, which is not installed.")
         return card._replace(
             strengths_title=pictures.about,
-            strengths=tuple(map(_tile, pictures.strengths)),
-            test=_tile(pictures.test) if pictures.test else None,
+            strengths=tuple(map(of_picture, pictures.strengths)),
+            test=of_picture(pictures.test) if pictures.test else None,
             draws_title="in training",
-            draws=tuple(map(_tile, pictures.draws)),
+            draws=tuple(map(of_picture, pictures.draws)),
             ready_made=not live,
         )
 
@@ -233,7 +227,7 @@ class _CardMaker:
             if ops not in seen:  # without random draws, all images are the same
                 seen.append(ops)
                 normalize = next((op for op in ops if isinstance(op, Normalize)), None)
-                yield tile(array, subject, "", describe_ops(ops) or "no change", _LONGEST, normalize)
+                yield tile(array, subject, "", describe_ops(ops) or "no change", LONGEST, normalize)
 
     def _draws(self, name: str, values: Any, count: int) -> Iterator[Tile]:
         for number in range(1, count + 1):
@@ -249,7 +243,9 @@ class _CardMaker:
         if any(isinstance(op, Normalize) for op in plan.ops):
             array = array.transpose(1, 2, 0)
         caption = ", ".join(describe_ops(entry.ops) for entry in plan.entries if entry.ops)
-        return tile(array, subject, "", caption or ("left out" if index is None else "no change"), _LONGEST)
+        if not caption or np.array_equal(array, photo):
+            caption = "left out" if index is None and not caption else "no change"
+        return tile(array, subject, "", caption, LONGEST)
 
     def _mean(self, name: str, values: Any) -> Tile:
         """The mean of a photo over draws of this step, with its default p."""
@@ -257,7 +253,7 @@ class _CardMaker:
         mean, draws, results = mean_of_draws(self._pipeline(name, values), photo, _BOX)
         words = f"{draws} draws" if draws == MEAN_DRAWS else f"{draws} draws of this size"
         caption = words if results > draws // 2 else f"{words}, {results} results"
-        return tile(mean, subject, "", caption, _LONGEST)._replace(alt=f"{subject}, mean of {words}")
+        return tile(mean, subject, "", caption, LONGEST)._replace(alt=f"{subject}, mean of {words}")
 
     def _pipeline(self, name: str, values: Any, **common: Any) -> Pipeline:
         """A pipeline with this step alone."""
@@ -265,7 +261,3 @@ class _CardMaker:
         step = {name: {**values, **common}}
         options = {"backend": self.backend, "output": "numpy", "targets": {"boxes": "xyxy_normalized"}}
         return Pipeline.from_spec({"image": [step], **options}, self.registry)
-
-
-def _tile(picture: Picture) -> Tile:
-    return tile(*picture, _LONGEST)

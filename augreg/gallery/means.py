@@ -15,7 +15,7 @@ from augreg.pipeline import Pipeline
 
 __all__ = ["MEAN_DRAWS", "MeanOfDraws", "mean_of_draws", "with_boxes"]
 
-MEAN_DRAWS = 256
+MEAN_DRAWS = 128
 _SHORTER = 128  # noise of single pixels has the same mean in a small image, and takes less time there
 
 
@@ -35,7 +35,7 @@ def with_boxes(photo: NDArray[np.uint8], *boxes: tuple[float, float, float, floa
 def mean_of_draws(
     pipeline: Pipeline, photo: NDArray[np.uint8], *boxes: tuple[float, float, float, float]
 ) -> MeanOfDraws:
-    """The mean of the training images of a photo with the indices 0 to 255.
+    """The mean of the training images of a photo with the indices 0 to 127.
 
     If they differ in size, as after a quarter turn, it is the mean of those that have the size of the test image, or
     of the most frequent size if none has that. `boxes` are seen by steps such as `safe_crop`.

@@ -21,7 +21,7 @@ __all__ = ["names_in", "overlaid"]
 _COLORS = (
     (0, 200, 255), (255, 176, 0), (255, 60, 150), (120, 230, 60), (160, 110, 255), (255, 240, 60), (255, 110, 60),
 )  # fmt: skip
-_MASK_OPACITY = 0.45
+_MASK_OPACITY = 0.15  # inside its outline, which is opaque
 _SMALLEST = 300  # smaller images are enlarged by an integer factor, so that the lines are thin
 
 _Color = tuple[int, int, int]
@@ -41,11 +41,11 @@ def overlaid(
     height, width = pixels.shape[:2]
     scale = max(1, _SMALLEST // max(height, width))
     canvas = np.repeat(np.broadcast_to(pixels, (height, width, 3)), scale, axis=0).repeat(scale, axis=1)
+    thick = max(2, round(max(canvas.shape) / 150))
     for mask in _masks(sample, targets):
-        canvas = _with_mask(canvas, mask.repeat(scale, axis=0).repeat(scale, axis=1))
+        canvas = _with_mask(canvas, mask.repeat(scale, axis=0).repeat(scale, axis=1), thick)
     image = Image.fromarray(canvas)
     draw = ImageDraw.Draw(image)
-    thick = max(2, round(max(image.size) / 150))
     font = ImageFont.load_default(max(10, round(max(image.size) / 24)))
     if "boxes" in sample:
         upright = targets.boxes not in COLUMNS
@@ -91,11 +91,24 @@ def _masks(sample: Mapping[Any, Any], targets: Targets) -> list[NDArray[Any]]:
     return [plane for array in arrays for plane in ([array] if array.ndim == 2 else np.moveaxis(array, 2, 0))]
 
 
-def _with_mask(pixels: NDArray[np.uint8], mask: NDArray[Any]) -> NDArray[np.uint8]:
-    """Blend a color for each label over the image; label 0 is transparent."""
+def _with_mask(pixels: NDArray[np.uint8], mask: NDArray[Any], thick: int) -> NDArray[np.uint8]:
+    """Outline each label of a mask in its color, and tint what is inside; label 0 is transparent."""
     colors = np.array(_COLORS, np.float64)[(mask.astype(np.int64) - 1) % len(_COLORS)]
-    mixed = pixels * (1.0 - _MASK_OPACITY) + colors * _MASK_OPACITY
+    opacity = np.where(_outline(mask, thick), 1.0, _MASK_OPACITY)[..., None]
+    mixed = pixels * (1.0 - opacity) + colors * opacity
     return np.where((mask != 0)[..., None], np.rint(mixed), pixels).astype(np.uint8)
+
+
+def _outline(mask: NDArray[Any], thick: int) -> NDArray[np.bool_]:
+    """The pixels with another label at most `thick` pixels away, along a row or a column."""
+    near = np.zeros(mask.shape, bool)
+    for shift in range(1, thick + 1):
+        rows, columns = mask[shift:] != mask[:-shift], mask[:, shift:] != mask[:, :-shift]
+        near[shift:] |= rows
+        near[:-shift] |= rows
+        near[:, shift:] |= columns
+        near[:, :-shift] |= columns
+    return near
 
 
 def _points(sample: Mapping[Any, Any]) -> list[tuple[str, tuple[float, float]]]:

@@ -1,13 +1,14 @@
-"""The pipeline section of the page: a row for each photo, with its test-time image, its draws, and all steps."""
+"""The rows of the page, one for each photo: the photo, its test-time image, and draws; and two runs step by step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from augreg.errors import ImageError
+from augreg.gallery.captions import size_of
 from augreg.gallery.overlays import names_in, overlaid
 from augreg.gallery.photos import Photo
 from augreg.gallery.step_by_step import Stage, stages
@@ -21,6 +22,7 @@ from augreg.targets.boxes import BoxSet
 __all__ = ["DRAWS", "Row", "Walkthrough", "row", "sample_tile"]
 
 DRAWS = 6
+_WALKED = (None, 0)  # the epochs whose runs are shown step by step; None is at test time
 _LONGEST = 336
 _LONGEST_STAGE = 168
 
@@ -52,18 +54,20 @@ class Row(NamedTuple):
         return self.error or next((tile.error for tile in tiles if tile is not None and tile.error), "")
 
 
-def row(pipeline: Pipeline, photo: Photo, index: int) -> Row:
-    """The row of a photo, which is sample `index` of the dataset; each draw is one epoch."""
+def row(pipeline: Pipeline, photo: Photo, index: int, draws: int = DRAWS, walks: bool = True) -> Row:
+    """The row of a photo, which is sample `index` of the dataset; each draw is one epoch.
+
+    Without `walks`, no run is shown step by step.
+    """
     array = photo.array
     if array is None:
         return Row(photo.name, error=photo.error)
-    height, width = array.shape[:2]
-    runs = [_run(pipeline, photo, array, None, "at test time")]
-    runs += [_run(pipeline, photo, array, (index, epoch), f"epoch {epoch}") for epoch in range(DRAWS)]
+    size = size_of(*array.shape[:2])
+    runs = [_run(pipeline, photo, array, index, epoch, walks and epoch in _WALKED) for epoch in (None, *range(draws))]
     return Row(
         photo.name,
-        f"{height}×{width}",
-        sample_tile(pipeline, photo, photo.sample or {}, array, "original", f"{height}×{width}"),
+        size,
+        sample_tile(pipeline, photo, photo.sample or {}, array, "original", size),
         runs[0][0],
         tuple(tile for tile, _, _ in runs[1:]),
         tuple(walkthrough for _, walkthrough, _ in runs if walkthrough.tiles),
@@ -91,28 +95,40 @@ def sample_tile(
 
 
 def _run(
-    pipeline: Pipeline, photo: Photo, array: NDArray[Any], key: tuple[int, int] | None, title: str
+    pipeline: Pipeline, photo: Photo, array: NDArray[Any], index: int, epoch: int | None, walk: bool
 ) -> tuple[Tile, Walkthrough, bool]:
     """The output image of the pipeline, the stages before it, and whether it is normalized."""
-    argument = "photo" if photo.sample is None else "sample"
-    call = f"pipe.test({argument})" if key is None else f"pipe.train({argument}, index={key[0]}, epoch={key[1]})"
+    name, title = photo.name, "at test time" if epoch is None else f"epoch {epoch}"
     value = array if photo.sample is None else {**photo.sample, "image": array}
-    name = photo.name
     try:
-        address = address_of(pipeline.options.seed, *key) if key is not None else None
+        address = None if epoch is None else address_of(pipeline.options.seed, index, epoch)
         passed = stages(pipeline, array, address, _boxes(pipeline, photo, array))
-        output = pipeline.test(value) if key is None else pipeline.train(value, index=key[0], epoch=key[1])
+        output = pipeline.test(value) if epoch is None else pipeline.train(value, index=index, epoch=epoch)
     except Exception as error:  # a plugin may raise anything, and the other images should still be shown
-        return failed(title, error), Walkthrough(title, call, ()), False
+        return failed(title, error), Walkthrough(title, "", ()), False
     normalize = passed[-1].normalize if passed else None
     sample, image = ({}, output) if photo.sample is None else (output, output["image"])
     if normalize is not None:
         image = image.transpose(1, 2, 0)
-    caption = ", ".join(stage.caption for stage in passed if stage.array is not None) or "nothing"
-    start = Tile("original", "", f"{name}, original", image=tile(array, name, "", "", _LONGEST_STAGE).image)
-    steps = [_stage(stage, name) for stage in passed]
-    result = sample_tile(pipeline, photo, sample, image, title, caption, normalize)
-    return result, Walkthrough(title, call, (start, *steps)), normalize is not None
+    result = sample_tile(pipeline, photo, sample, image, title, _caption(passed), normalize)
+    tiles: tuple[Tile, ...] = ()
+    if walk:
+        start = Tile("original", "", f"{name}, original", image=tile(array, name, "", "", _LONGEST_STAGE).image)
+        tiles = (start, *(_stage(stage, name) for stage in passed))
+    argument = "photo" if photo.sample is None else "sample"
+    call = f"pipe.test({argument})" if epoch is None else f"pipe.train({argument}, index={index}, epoch={epoch})"
+    return result, Walkthrough(title, call, tiles), normalize is not None
+
+
+def _caption(passed: Sequence[Stage]) -> str:
+    """What changed the image, without the normalization, which the page undoes."""
+    before = [None, *(stage.normalize for stage in passed)]
+    shown = [
+        stage.caption
+        for stage, earlier in zip(passed, before, strict=False)
+        if stage.changed and stage.caption and stage.normalize is earlier
+    ]
+    return ", ".join(shown) or "no change"
 
 
 def _boxes(pipeline: Pipeline, photo: Photo, array: NDArray[Any]) -> tuple[tuple[float, float, float, float], ...]:
@@ -127,6 +143,6 @@ def _stage(stage: Stage, name: str) -> Tile:
     caption = stage.caption.removeprefix(stage.name).strip()
     if stage.parent:
         caption = f"{caption}, by {stage.parent}" if caption else f"by {stage.parent}"
-    if stage.array is None:
-        return Tile(stage.name, caption)
+    if stage.array is None or not stage.changed:
+        return Tile(stage.name, caption if stage.array is None else "no change")
     return tile(stage.array, name, stage.name, caption, _LONGEST_STAGE, stage.normalize)

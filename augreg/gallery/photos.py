@@ -18,16 +18,17 @@ from augreg.errors import ImageError
 from augreg.gallery.error_text import hide_folders
 from augreg.images.codecs import to_array
 
-__all__ = ["Photo", "find", "read", "samples", "shrunk"]
+__all__ = ["Photo", "classes_of", "find", "one_of_each_class", "read", "samples", "shrunk"]
 
 
 class Photo(NamedTuple):
-    """An image with the name of its file: its pixels, or the error; and the sample that it belongs to, if any."""
+    """An image with the name of its file: its pixels, or the error; the sample that it belongs to, and its class."""
 
     name: str
     array: NDArray[Any] | None
     error: str = ""
     sample: Mapping[Any, Any] | None = None
+    label: str = ""
 
 
 def samples() -> list[Path]:
@@ -55,6 +56,26 @@ def _in_turn(sources: Sequence[Source], depth: int = 0) -> list[Source]:
     return [source for turn in zip_longest(*ordered) for source in turn if source is not None]
 
 
+def classes_of(names: Mapping[Path, str]) -> dict[Path, str]:
+    """The class of each image by the path below the folder, which `find` gives: the first folder in it.
+
+    If every image is at least two folders deep, the first folders are splits, and the second ones the classes. Empty
+    for fewer than two classes.
+    """
+    parts = {path: name.split("/")[:-1] for path, name in names.items()}
+    depth = 1 if parts and all(len(folders) > 1 for folders in parts.values()) else 0
+    found = {path: folders[depth] for path, folders in parts.items() if len(folders) > depth}
+    return found if len(set(found.values())) > 1 else {}
+
+
+def one_of_each_class(names: Mapping[Path, str]) -> list[Path]:
+    """The first image of each class; all images if there are no classes."""
+    first: dict[str, Path] = {}
+    for path, label in classes_of(names).items():
+        first.setdefault(label, path)
+    return list(first.values()) or list(names)
+
+
 def read(
     images: Iterable[Any], channels: str = "rgb", size: int | None = None, names: Mapping[Any, str] | None = None
 ) -> list[Photo]:
@@ -63,6 +84,7 @@ def read(
     `names` are the names of paths, which otherwise are called by the name of their file.
     """
     photos = []
+    labels = classes_of(names or {})
     for number, image in enumerate(images, 1):
         sample = image if isinstance(image, Mapping) else None
         if sample is not None:
@@ -74,7 +96,8 @@ def read(
         try:
             array = to_array(image, channels).array
             # boxes and keypoints of a sample are for the original size
-            photos.append(Photo(name, array if size is None or sample else shrunk(array, size), sample=sample))
+            label = labels.get(image, "") if isinstance(image, Path) else ""
+            photos.append(Photo(name, array if size is None or sample else shrunk(array, size), "", sample, label))
         except ImageError as error:
             message = str(error).replace(str(source), name) if source else str(error)
             photos.append(Photo(name, None, hide_folders(message)))

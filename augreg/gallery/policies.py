@@ -1,4 +1,4 @@
-"""The policies section of the page: a table with photos as rows, and the first sub-policies as columns."""
+"""Policies: a table with photos as rows, and the first sub-policies as columns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from augreg.gallery.captions import describe_ops
 from augreg.gallery.photos import Photo, shrunk
-from augreg.gallery.step_by_step import describe_ops
 from augreg.gallery.tiles import Tile, tile
 from augreg.images.thumbnails import viewable
 from augreg.pipeline import Pipeline
@@ -18,10 +18,10 @@ from augreg.steps.step import Step, children
 from augreg.transforms.policies.notation import Row, format_row
 from augreg.transforms.policies.steps import AutoAugment
 
-__all__ = ["FIGURE", "Sheet", "SheetRow", "sheets"]
+__all__ = ["FIGURE", "Sheet", "SheetRow", "figure", "sheets"]
 
 FIGURE = "svhn-figure"
-"""The five sub-policies of the figure in the paper; every page shows them."""
+"""The five sub-policies of the figure in the paper."""
 
 _COLUMNS = 5
 _MOST_PHOTOS = 4
@@ -52,11 +52,18 @@ class Sheet(NamedTuple):
 
 
 def sheets(pipeline: Pipeline, photos: Sequence[Photo]) -> tuple[Sheet, ...]:
-    """The sub-policies of the figure, and every other policy table among the steps of a pipeline."""
-    policies = [AutoAugment(policy=FIGURE), *_policies(pipeline.steps)]
+    """Every policy table among the steps of a pipeline, on the first photos."""
+    return tuple(_sheet(policy, _demos(photos), pipeline) for policy in dict.fromkeys(_policies(pipeline.steps)))
+
+
+def figure(pipeline: Pipeline, photos: Sequence[Photo]) -> Sheet:
+    """The five sub-policies of the figure in the paper, with the seed and backend of a pipeline."""
+    return _sheet(AutoAugment(policy=FIGURE), _demos(photos), pipeline)
+
+
+def _demos(photos: Sequence[Photo]) -> list[_Demo]:
     images = [(photo.name, viewable(photo.array)[0]) for photo in photos if photo.array is not None]
-    demos = [(name, shrunk(array, _SHORTER)) for name, array in images[:_MOST_PHOTOS]]
-    return tuple(_sheet(policy, demos, pipeline) for policy in dict.fromkeys(policies))
+    return [(name, shrunk(array, _SHORTER)) for name, array in images[:_MOST_PHOTOS]]
 
 
 def _policies(steps: Iterable[Step]) -> Iterator[AutoAugment]:

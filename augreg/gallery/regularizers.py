@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.errors import SpecError
+from augreg.gallery.strengths import title_of
 from augreg.pipeline import Pipeline, regularize
 from augreg.registry.registry import Registry
 from augreg.steps.describe import flow
@@ -130,7 +131,8 @@ def _pictures(
         return Pictures(f"on {about}", (before._replace(caption=f"before: {before.caption}"), *strengths))
     test = next(_picture(array, kind, "", plain) for array in outputs(example, False, 1))
     draws = tuple(_picture(array, kind, "", plain) for array in outputs(example, True, _DRAWS))
-    return Pictures(f"{'weak to strong, ' if len(strengths) > 1 else ''}on {about}", tuple(strengths), test, draws)
+    order = title_of(previews, cls)
+    return Pictures(f"{order}, on {about}" if order else f"on {about}", tuple(strengths), test, draws)
 
 
 def _input(kind: str) -> Tensor:

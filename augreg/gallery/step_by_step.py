@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -13,21 +14,20 @@ from augreg.backends import alpha
 from augreg.execution.budget import within_budget
 from augreg.execution.run import run_ops
 from augreg.execution.sampling import Drawn, Entry, draw, expect, resume
+from augreg.gallery.captions import describe_ops
 from augreg.ops import Normalize, Op, Scene
 from augreg.ops.scene import Boxes
 from augreg.pipeline import Pipeline
 from augreg.rng import Address
 
-__all__ = ["Stage", "describe_ops", "scene_of", "stages"]
-
-
-_MOST_WORDS = 6  # of ops that a caption has room for
+__all__ = ["Stage", "scene_of", "stages"]
 
 
 class Stage(NamedTuple):
-    """A step of the run, a description of what it did, and the image after it, or None if it did nothing.
+    """A step of the run, a description of what it did, and the image after it, or None if it ran no ops.
 
-    `parent` is the name of the step that contains it. `normalize` is the op that normalized the image, if one has.
+    `parent` is the name of the step that contains it. `normalize` is the op that normalized the image, if one has,
+    and `changed` says whether a pixel or the size is another than before the step.
     """
 
     name: str
@@ -35,14 +35,7 @@ class Stage(NamedTuple):
     caption: str
     array: NDArray[Any] | None
     normalize: Normalize | None
-
-
-def describe_ops(ops: Iterable[Op]) -> str:
-    """Describe ops in words; the first ones where there are many."""
-    words = list(map(str, ops))
-    if len(words) > _MOST_WORDS:
-        words[_MOST_WORDS - 1 :] = [f"and {len(words) - _MOST_WORDS + 1} more"]
-    return ", ".join(words)
+    changed: bool = True
 
 
 def scene_of(array: NDArray[Any], epoch: int = 0, read_as: str = "rgb") -> Scene:
@@ -52,10 +45,10 @@ def scene_of(array: NDArray[Any], epoch: int = 0, read_as: str = "rgb") -> Scene
     return Scene(height, width, channels, dtype, epoch=epoch, alpha=channels == 4 and read_as != "rgb")
 
 
-def _caption(entry: Entry, ops: tuple[Op, ...]) -> str:
+def _caption(entry: Entry, ops: tuple[Op, ...], size: tuple[int, int]) -> str:
     if not entry.applied:
         return "left out" if entry.rule else "not applied"
-    return describe_ops(ops)
+    return describe_ops(ops, size)
 
 
 def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, boxes: Boxes = ()) -> list[Stage]:
@@ -74,15 +67,16 @@ def stages(pipeline: Pipeline, array: NDArray[Any], address: Address | None, box
         engine = alpha.engine_for(scene, pipeline.train.engine)
         for entry, ops in _by_step(drawn, entries):
             here = replace(scene, height=array.shape[0], width=array.shape[1])
+            before = array
             array = run_ops(within_budget(ops, here, pipeline.options.max_pixels), array, engine)
             normalize = next((op for op in ops if isinstance(op, Normalize)), normalize)
             if not ops and any(child.path.startswith(f"{entry.path}/") for child in entries):
                 continue  # its children are shown instead
             parent = entry.path.rpartition("/")[0]
             names = [other.name for other in entries if other.path == parent]
-            result.append(
-                Stage(entry.name, "".join(names[:1]), _caption(entry, ops), array if ops else None, normalize)
-            )
+            caption = _caption(entry, ops, here.size)
+            changed = bool(ops) and not np.array_equal(array, before)
+            result.append(Stage(entry.name, "".join(names[:1]), caption, array if ops else None, normalize, changed))
         if not drawn.deferred:
             return result
         scene = drawn.scene.with_shape(array.shape)

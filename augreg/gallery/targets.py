@@ -1,4 +1,4 @@
-"""The targets section of the page: sample photos that are transformed with their boxes, keypoints and masks."""
+"""The targets in the catalogue: sample photos that are transformed with their boxes, keypoints and masks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from augreg.gallery.annotations import ANNOTATED, annotated
+from augreg.gallery.captions import size_of
 from augreg.gallery.photo_rows import sample_tile
 from augreg.gallery.photos import Photo, read, samples
 from augreg.gallery.tiles import Tile
@@ -57,4 +58,4 @@ def _demonstration(pipeline: Pipeline, photo: Photo, index: int) -> Demonstratio
         for epoch, (output, count) in enumerate(zip(outputs, counts, strict=True))
     ]
     start = sample_tile(pipeline, photo, sample, sample["image"], "original", "with its targets")
-    return Demonstration(photo.name, f"{height}×{width}", start, tuple(draws))
+    return Demonstration(photo.name, size_of(height, width), start, tuple(draws))

@@ -40,7 +40,7 @@ def thumbnail(array: NDArray[np.uint8], longest: int) -> Thumbnail:
             (image.width * (longest // side), image.height * (longest // side)), Image.Resampling.NEAREST
         )
     file = io.BytesIO()
-    image.convert("RGB").save(file, "WEBP", quality=_QUALITY, method=4)
+    image.convert("RGB").save(file, "WEBP", quality=_QUALITY, method=2)
     data = base64.b64encode(file.getvalue()).decode("ascii")
     return Thumbnail(f"data:image/webp;base64,{data}", image.width, image.height)
 

@@ -29,6 +29,7 @@ __all__ = [
     "chance",
     "example",
     "flow",
+    "in_words",
     "line",
     "markdown",
     "meaning",
@@ -61,7 +62,7 @@ def summary(cls: type) -> str:
 def arguments(cls: Any) -> list[Argument]:
     """The arguments of a class in their order; a spec may give the first one without its name."""
     return [
-        Argument(f.name, takes(hints(cls)[f.name]), "required" if required(f) else _in_words(plain(plain_default(f))))
+        Argument(f.name, takes(hints(cls)[f.name]), "required" if required(f) else in_words(plain(plain_default(f))))
         for f in fields(cls)
         if f.init
     ]
@@ -79,11 +80,11 @@ def takes(hint: Any) -> str:
         text = short.words + _each(parts)
         if any(isinstance(item, Ordered) for item in metadata) and not notes:
             number = 2 if "integer" in short.words else 0.5
-            text += f"; {number} means {_in_words(short.expand(number))}"
+            text += f"; {number} means {in_words(short.expand(number))}"
     elif origin in (typing.Union, types.UnionType):
         text = ", or ".join(takes(part) for part in parts)
     elif origin is Literal:
-        text = " or ".join(filter(None, [", ".join(map(_in_words, parts[:-1])), _in_words(parts[-1])]))
+        text = " or ".join(filter(None, [", ".join(map(in_words, parts[:-1])), in_words(parts[-1])]))
     elif origin is tuple and parts[-1:] != (...,):
         text = f"[{', '.join(takes(part) for part in parts)}]"
     elif origin in (tuple, list):
@@ -112,7 +113,7 @@ def _limit(value: float) -> str:
     return "2^63 - 1" if value == 2**63 - 1 else f"{value:g}"
 
 
-def _in_words(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A plain value as a spec would write it, floats to four digits."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -123,9 +124,9 @@ def _in_words(value: Any) -> str:
     if isinstance(value, dict):  # a selector of modules: just its name if it has nothing else
         items = {key: item for key, item in value.items() if item not in ([], None)}
         if list(items) == ["name"]:
-            return _in_words(items["name"])
-        return f"{{{', '.join(f'{key}: {_in_words(item)}' for key, item in items.items())}}}"
-    return f"[{', '.join(map(_in_words, value))}]" if isinstance(value, list) else str(value)
+            return in_words(items["name"])
+        return f"{{{', '.join(f'{key}: {in_words(item)}' for key, item in items.items())}}}"
+    return f"[{', '.join(map(in_words, value))}]" if isinstance(value, list) else str(value)
 
 
 def sections(cls: Any) -> str:
