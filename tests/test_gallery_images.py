@@ -163,7 +163,7 @@ def test_a_page_that_cannot_be_written_and_a_folder_that_cannot_be_listed(
     assert "page.html: cannot be written: Permission denied" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
     with monkeypatch.context() as patch:
-        patch.setattr("augreg.commands.input_images.os.scandir", refuse)
+        patch.setattr("augreg.images.folders.os.scandir", refuse)
         assert run(*arguments) == 2
     assert "Permission denied" in capsys.readouterr().err
 
