@@ -18,7 +18,7 @@ __all__ = ["FORMATS", "decode_mask", "encode", "encode_mask", "read_mask"]
 
 # Options for Pillow; visually lossless where the format is lossy.
 FORMATS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "png": {"format": "PNG"},
+    "png": {"format": "PNG", "compress_level": 1},  # a third of the time of Pillow's 6, a tenth more space
     "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     "webp": {"format": "WEBP", "quality": 95},
 }
