@@ -134,9 +134,9 @@ class MoveEdges:
     """Move each edge of the image outward, where it is padded, or by a negative amount inward, where it is cropped.
 
     Each amount is drawn uniformly: a fraction of the height (`top`, `bottom`) or width, rounded towards 0 to whole
-    pixels, or with `unit` pixels a whole number of pixels. With `together`, one number from `top` is for all edges.
-    At least a pixel is left. With `keep_size` the image is then resized to the size that it had; with `antialias`,
-    shrinking is antialiased. `mode` and `fill` are those of `pad`.
+    pixels, or with `unit: pixels` a whole number of pixels. With `together`, one number drawn from `top` is used for
+    all edges. At least one pixel is left. With `keep_size` the image is then resized to its original size; with
+    `antialias`, shrinking is antialiased. `mode` and `fill` are those of `pad`.
     """
 
     top: Range = (-0.1, 0.1)
@@ -195,8 +195,8 @@ class MoveEdges:
 class CropEdges:
     """Cut a random number of pixels off each edge, up to a fraction of the height or of the width; one is left.
 
-    All whole numbers up to the largest one, which is rounded down at the top and on the left, and up at the bottom
-    and on the right, are equally likely.
+    Each number of pixels is drawn uniformly from 0 to the fraction of the side, which is rounded down at the top and
+    on the left, and up at the bottom and on the right.
     """
 
     top: Probability = 0.1
