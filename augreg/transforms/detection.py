@@ -24,7 +24,7 @@ _ROUNDS: Final = 50
 
 @transform("iou_crop", kind="geometry", preview=({}, {"overlaps": [0.0], "scale": [0.3, 0.5]}))
 class IouCrop:
-    """Crop at random, so that the overlap with a box (intersection over union) is at least a number that is drawn.
+    """Crop at random, with at least a drawn overlap (intersection over union) between the crop and one of the boxes.
 
     The overlap that is required is drawn from `overlaps`; 1 or more leaves the image as it is. Then up to `tries`
     crops are drawn: each side of the crop is the side of the image times a factor of its own from `scale`, rounded

@@ -61,7 +61,7 @@ class ResizeWithin:
     preview=tuple({"size": 160, "longest": longest} for longest in (0.0, 0.5, 1.0)),
 )  # fmt: skip
 class ResizeKeepRatio:
-    """Resize the image to cover `size` or to fit into it, keeping the aspect ratio, or nearly so by chance.
+    """Resize the image to cover `size` or to fit into it, keeping the aspect ratio, except for random changes.
 
     With `longest` 0 the image covers `size`, (height, width); with 1 it fits into it; in between, the divisor is the
     weighted mean of both. Sides are rounded half to even. With probability `scale_p`, the area that `size` shows is
@@ -211,7 +211,7 @@ class PadTo:
     "crop_border", kind="geometry", rule="same", preview=({"pixels": 32}, {"pixels": 64}),
 )  # fmt: skip
 class CropBorder:
-    """Cut `pixels` off every side of the image; of an image that is too small for it, the middle is left."""
+    """Cut `pixels` off every side of the image; if the image is too small for this, its middle is left."""
 
     pixels: Annotated[int, Meta(ge=0, le=65536)]
 
@@ -262,7 +262,7 @@ class RandomScale:
     "zoom_out", kind="geometry", p=0.5, preview=tuple({"scale": [scale, scale]} for scale in (1.3, 2.0)),
 )  # fmt: skip
 class ZoomOut:
-    """Put the image at a random place of a larger canvas, whose sides are those of the image times one factor.
+    """Put the image at a random position on a larger canvas, whose sides are those of the image times one factor.
 
     The factor is drawn uniformly from `scale`; the sides and the position are rounded down. The rest of the canvas
     shows `fill`. The size of the result is random, so a resize to one size has to follow, which makes objects

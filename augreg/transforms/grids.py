@@ -64,7 +64,7 @@ class GridStretch:
     preview=({"scale": 0.02}, {"scale": 0.04}, {"scale": 0.07, "rows": 3, "columns": 3}),
 )  # fmt: skip
 class PiecewiseAffine:
-    """Distort the image by moving the nodes of a regular grid at random, by triangles between them.
+    """Distort the image by moving the nodes of a regular grid at random; triangles between them are mapped affinely.
 
     The grid has `rows` times `columns` nodes, from the first pixel to the last; both numbers are drawn uniformly. The
     place in the input that a node shows is moved along each axis by normal noise, but not beyond the image. The

@@ -193,7 +193,7 @@ class MoveEdges:
     preview=({}, {"top": 0.3, "bottom": 0, "left": 0.3, "right": 0}),
 )  # fmt: skip
 class CropEdges:
-    """Cut a random number of pixels off each edge, up to a fraction of the height or of the width; one is left.
+    """Cut a random number of pixels off each edge, up to a fraction of the height or width; at least one is left.
 
     Each number of pixels is drawn uniformly from 0 to the fraction of the side, which is rounded down at the top and
     on the left, and up at the bottom and on the right.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @transform("transpose", kind="geometry", p=0.5, preview=({},))
 class Transpose:
-    """Exchange rows and columns: mirror the image at the diagonal through its top left corner."""
+    """Exchange rows and columns: mirror the image across the diagonal through its top left corner."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.Move(0, 0, scene.height, scene.width, transpose=True, label="transpose")
