@@ -313,7 +313,7 @@ class TimmPolicy:
     """Apply the policy of a timm string, such as rand-m9-mstd0.5-inc1.
 
     The string starts with rand, augmix, original, originalr, v0, v0r or 3a. It is parsed strictly: an unknown section
-    is an error. timm's training scripts fill with the mean color of their data set: `fill: imagenet`. Where the
+    is an error. timm's training scripts fill with the mean color of their dataset: `fill: imagenet`. Where the
     magnitude of posterize means 0 bits, the image becomes black.
     """
 
