@@ -99,11 +99,11 @@ class OpticalDistortion:
     is drawn uniformly. `k` is between -1/3, below which the image would fold over itself, and 0.75. Brown 1966, first
     order.
 
-    Two other models are those of albumentations, with any `k` from -2 to 2. `camera` is of the second order, r (1 + k
-    r^2 + k r^4), where r is measured along each axis in sides of the image: below -0.36 the image folds over itself.
-    Each pixel shows what is half a pixel further down and to the right; for each axis, a whole number of pixels is
-    added, the nearest to one that is drawn uniformly from `shift`. `fisheye` has the formula of the lens, and its
-    center is half a pixel further down and to the right than that of the image.
+    `model` selects two other formulas, those of albumentations, with any `k` from -2 to 2. `camera` is of the second
+    order, r (1 + k r^2 + k r^4), where r is measured along each axis as a fraction of the side of the image; below
+    -0.36 the image folds over itself. Each pixel shows what is half a pixel further down and to the right; to this
+    half, a number of pixels that is drawn uniformly from `shift` and rounded is added along each axis. `fisheye` has
+    the formula of the lens, and its center is half a pixel further down and to the right than that of the image.
     """
 
     k: SymmetricRange = (-0.3, 0.3)

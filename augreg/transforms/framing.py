@@ -109,10 +109,10 @@ class ResizeKeepRatio:
 class CropOrPad:
     """Crop each side that is longer than `size`, and pad each that is shorter.
 
-    With `position` random, the position of the crop, and that of the image within the padding, are drawn uniformly
-    for each axis; with center, and at test time, both are central: the top of the crop is
-    round((height of the image - height) / 2), half to even, and an odd pixel of padding is at the bottom or on the
-    right. `mode` and `fill` are those of `pad`.
+    With `position: random`, the position of the crop, or that of the image within the padding, is drawn uniformly for
+    each axis. With center, and at test time, both are central: the top of the crop is round((height of the image -
+    height) / 2), half to even, and an odd pixel of padding is at the bottom or on the right. `mode` and `fill` are
+    those of `pad`.
     """
 
     size: Size

@@ -38,13 +38,13 @@ class _Moved(NamedTuple):
 class AffinePerAxis:
     """Scale, rotate, shear and translate about the center in one resampling, with a range of its own for each axis.
 
-    They are applied in this order, and every amount is drawn uniformly; `affine` shears first and scales both axes
-    alike. Without `scale_x`, the factor of `scale_y` is for both axes. With `balanced`, a range with 1 inside gives
-    as many factors below 1 as above. `degrees` rotates counter-clockwise; positive shears move the lower rows to the
-    right and the right columns down. `translate_y` moves down and `translate_x` to the right, by a fraction of that
-    side: exactly, or with `unit` truncated by whole pixels, rounded towards 0; with pixels the ranges are whole
-    numbers of pixels. With `fit`, the result has the size of the moved image, rounded up, and shows all of it; it is
-    centered instead of translated.
+    They are applied in this order, and every amount is drawn uniformly; `affine` shears first and scales both axes by
+    the same factor. Without `scale_x`, the factor from `scale_y` is used for both axes. With `balanced`, a range with
+    1 inside gives as many factors below 1 as above. `degrees` rotates counter-clockwise; positive shears move the
+    lower rows to the right and the right columns down. `translate_y` moves down and `translate_x` to the right.
+    `unit` says what they are: a `fraction` of that side; `truncated`, a fraction that is rounded towards 0 to whole
+    pixels; or `pixels`, a whole number of pixels. With `fit`, the result has the size of the moved image, rounded up,
+    and shows all of it; it is centered instead of translated.
     """
 
     degrees: Degrees = (-15.0, 15.0)
