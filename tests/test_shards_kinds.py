@@ -202,6 +202,37 @@ def test_class_folders_become_labels_and_their_names(tmp_path: Path) -> None:
     assert features["label"]["names"] == ["cat", "dog", "eel"]
 
 
+def test_what_datasets_knows_of_columns_stays(tmp_path: Path) -> None:
+    """Names of classes in any column, images that are carried, and -1, the label of images without a class."""
+    datasets = pytest.importorskip("datasets")
+    names = datasets.ClassLabel(names=["a", "b"])
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": names,
+            "coarse": names,
+            "parts": datasets.Sequence(names),
+            "depth": datasets.Image(),
+            "by": datasets.Value("string"),
+        }
+    )
+    image = {"bytes": PARTS[0].image, "path": None}
+    row = {"image": image, "label": -1, "coarse": 1, "parts": [0, 1], "depth": image, "by": "me"}
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list([row], features=features).to_parquet(str(tmp_path / "in.parquet"))
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    command = ["apply", str(tmp_path / "spec.yaml"), str(tmp_path / "in.parquet"), str(tmp_path / "out")]
+    assert main([*command, "--columns=other=depth", "--processes=1", "--quiet"]) == 0
+    made = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "out/*.parquet"), cache_dir=str(tmp_path / "cache"), split="train"
+    )
+    assert made.features == features
+    assert (made[0]["label"], made[0]["coarse"], made[0]["parts"]) == (-1, 1, [0, 1])
+    np.testing.assert_array_equal(np.asarray(made[0]["depth"]), pixels(PARTS[0].image))
+    manifest = json.loads((tmp_path / "out/augreg.json").read_text())
+    assert manifest["made_with"]["pyarrow"] == pa.__version__  # on which the bytes depend
+
+
 def test_a_missing_column_is_said_with_those_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     pq.write_table(pa.table({"photo": [b"x"], "label": [1]}), tmp_path / "in.parquet")

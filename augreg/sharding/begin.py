@@ -188,7 +188,7 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
         },
         "columns": [list(column) for column in job.columns],
         "location": _absolute(request.source),
-        "made_with": dict(made_with(job.spec["backend"])),
+        "made_with": dict(made_with(job.spec["backend"], job.to)),
         "spec": request.pipe.to_spec(),
     }
 

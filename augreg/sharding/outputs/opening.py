@@ -56,7 +56,8 @@ def open_writer(
     if to == "tar":
         return TarWriter(storage, shard, format)
     if to == "folder":
-        return folder.FolderWriter(storage, shard, format, classes)
+        masks = [column.name for column in columns if column.kind == "mask"]
+        return folder.FolderWriter(storage, shard, format, classes, masks)
     from augreg.sharding.outputs.parquet import ROW_GROUP, ParquetWriter
 
     return ParquetWriter(storage, shard, format, classes, columns, row_group or ROW_GROUP)
