@@ -397,6 +397,10 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, name: str, text: str, me
         ({"label": "note", "id": "note"}, "'note' is given two names: label, id"),
         ({"image": "note"}, "'image' is there, and 'note' is to be used as 'image'"),
         ({"image": ""}, "image=: expected NAME=COLUMN"),
+        (
+            {"img": "note"},
+            "img=note: the spec knows no 'img', but boxes, id, image, keypoint_names, keypoints, label,",
+        ),
     ],
 )
 def test_wrong_columns_are_refused(tmp_path: Path, columns: dict[str, str], message: str) -> None:

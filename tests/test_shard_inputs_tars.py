@@ -444,3 +444,11 @@ def test_text_is_text_where_it_is_utf_8(tmp_path: Path) -> None:
     members = [("a.jpg", b""), ("a.txt", "ü".encode()), ("b.jpg", b""), ("b.txt", b"\xff"), ("b.json", b"{}")]
     given = open_input(str(tar(tmp_path / "a.tar", members)))
     assert given.columns[1:] == (Column("txt", "carried", "binary"), Column("json", "carried", "string"))
+
+
+def test_the_parts_are_those_of_samples_of_several_files(tmp_path: Path) -> None:
+    tar(tmp_path / "a.tar", [("a.jpg", b"")])
+    (tmp_path / "b.tar").write_bytes(b"no tar")
+    tar(tmp_path / "c.tar", [("c.jpg", b""), ("c.cls", b"1"), ("c.mask.png", b"")])
+    columns = open_input(str(tmp_path)).columns
+    assert columns == (Column("image", "image"), Column("mask", "mask"), Column("label", "label", "int64"))

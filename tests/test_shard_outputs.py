@@ -9,7 +9,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +260,7 @@ def test_json_keeps_what_it_has(storage: Storage) -> None:
     same = b'{"a":1,\n "b": "\xc3\xbc"}'
     targets = {"boxes": np.float32([[0.5, 1]]), "labels": ["猫"]}
     carried = {"json": b'{"labels": [1], "id": 3}', "score": np.float64(0.25), "on": date(2026, 1, 2), "no": None}
+    carried["took"] = timedelta(milliseconds=1500)
     outputs = [
         Output("a", IMAGE, carried={"json": same}),
         Output("b", IMAGE, {}, targets, None, carried),
@@ -272,7 +273,7 @@ def test_json_keeps_what_it_has(storage: Storage) -> None:
     assert found["a.json"] == same and found["c.json"] == b"[1]" and found["d.cls"] == b"tabby"
     assert json.loads(found["e.json"]) == {"k": [1]} and "猫".encode() in found["b.json"]
     assert json.loads(found["b.json"]) == {
-        "labels": ["猫"], "id": 3, "score": 0.25, "on": "2026-01-02", "boxes": [[0.5, 1.0]]
+        "labels": ["猫"], "id": 3, "score": 0.25, "on": "2026-01-02", "took": 1.5, "boxes": [[0.5, 1.0]]
     }  # fmt: skip
 
 

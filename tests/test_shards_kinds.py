@@ -243,6 +243,21 @@ def test_a_missing_column_is_said_with_those_there_are(tmp_path: Path, capsys: p
         assert not (tmp_path / "out").exists()
 
 
+def test_types_of_columns_come_from_several_shards(tmp_path: Path) -> None:
+    """The first shard has no boxes that would say what their scores are; the second is damaged."""
+    (tmp_path / "spec.yaml").write_text("targets: {boxes: xyxy, labels: [scores]}\nimage: [horizontal_flip]\n")
+    for number, (boxes, scores) in enumerate([([], []), ([], []), ([[1, 1, 5, 5]], [0.5])]):
+        about = json.dumps({"boxes": boxes, "scores": scores}).encode()
+        write_tar(tmp_path / f"in/{number}.tar", {"a.png": encoded(number), "a.json": about})
+    path = tmp_path / "in/1.tar"
+    path.write_bytes(path.read_bytes()[:700])
+    command = ["apply", str(tmp_path / "spec.yaml"), str(tmp_path / "in"), str(tmp_path / "out"), "--to=parquet"]
+    assert main([*command, "--processes=1", "--quiet"]) == 1
+    tables = [pq.read_table(tmp_path / f"out/shard-00000{number}.parquet") for number in (0, 2)]
+    assert [table["scores"].to_pylist() for table in tables] == [[[]], [[0.5]]]
+    assert tables[0].schema == tables[1].schema
+
+
 def test_floats_go_to_tars_as_npy_and_not_to_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "spec.yaml").write_text("image: [{center_crop: 8}, {normalize: imagenet}]\n")
     write_tar(tmp_path / "in.tar", {"a.png": encoded(1)})

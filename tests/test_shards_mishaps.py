@@ -135,6 +135,13 @@ def test_wrong_arguments(arguments: list[str], said: str, place: Path, capsys: p
     assert not (place / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--no-masks", "--masks=masks"])
+def test_masks_of_tars_are_no_files_of_a_folder(option: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place, option) == 2
+    assert "--masks and --no-masks are for folders of images; here, --columns" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_a_damaged_tar_fails_alone_and_is_made_once_it_is_whole(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,13 @@ class Roles:
         self.labels_objects = "label" in self._targets
         """Whether `label`, where it is a list, has the labels of objects."""
         self._targets -= {"label"}
+        known = {"image", "mask", "label", "id", "other", *self._masks, *self._others, *self._targets}
+        for name, place in columns.items():
+            if name not in known and not _MASK.fullmatch(name) and not _OTHER.fullmatch(name):
+                raise InputError(
+                    f"{name}={place}: the spec knows no {name!r}, but {', '.join(sorted(known))}; write one of "
+                    f"these, or say what it is in the spec, such as targets: {{keys: {{{name}: boxes}}}}"
+                )
 
     def of(self, place: str) -> Role:
         """The role of a column, or of a key in JSON. Raises InputError where its name is that of another place."""

@@ -31,8 +31,8 @@ _META: Final = re.compile(r"__[^/]*__($|/)")
 """Members that WebDataset skips."""
 _TEXTS: Final = ("txt", "json")
 """Members that are columns of text in Parquet, where the first of them are UTF-8."""
-_SEEN: Final = 16
-"""Samples of the first file that are read to know what parts samples have."""
+_SEEN: Final = 64
+"""Samples of the first files that are read to know what parts samples have."""
 _SCANS: Final = 8
 """Files of which the beginnings of samples are kept: 9 bytes for each."""
 
@@ -280,22 +280,27 @@ def _source(name: str) -> str:
 def _columns(files: Sequence[tuple[str, str]], roles: Roles) -> tuple[Column, ...]:
     """The parts of the first samples that can be read. Raises InputError if none can."""
     problem = ""
+    good: list[Sample] = []
     for location, _ in files[:8]:
-        samples = TarPiece(((location, ""),), roles).samples()
+        if len(good) == _SEEN:
+            break
         seen: list[Sample] = []
         try:
-            seen.extend(islice(samples, _SEEN))
+            seen.extend(islice(TarPiece(((location, ""),), roles).samples(), _SEEN - len(good)))
         except InputError as error:
             problem = problem or str(error)
-        columns = _parts(sample for sample in seen if not sample.failure)
-        if columns:
-            _check_columns(location, columns, roles)
-            return columns
-        if seen:
+        good += [sample for sample in seen if not sample.failure]
+        if not seen:
+            problem = (
+                problem or f"{location}: no samples in it; members are named as in WebDataset, KEY.jpg and KEY.cls"
+            )
+        elif not good:
             problem = f"{location}: {seen[0].key}: {seen[0].failure}"
-        elif not problem:
-            problem = f"{location}: no samples in it; members are named as in WebDataset, KEY.jpg and KEY.cls"
-    raise InputError(problem)
+    if not good:
+        raise InputError(problem)
+    columns = _parts(good)
+    _check_columns(files[0][0], columns, roles)
+    return columns
 
 
 def _check_columns(location: str, columns: Sequence[Column], roles: Roles) -> None:
@@ -309,7 +314,7 @@ def _check_columns(location: str, columns: Sequence[Column], roles: Roles) -> No
             )
 
 
-def _parts(samples: Iterator[Sample]) -> tuple[Column, ...]:
+def _parts(samples: Sequence[Sample]) -> tuple[Column, ...]:
     found: dict[Column, None] = {}
     labels: set[type] = set()
     types: dict[str, str] = {}

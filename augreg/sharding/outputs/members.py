@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -83,7 +84,12 @@ def _loaded(carried: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: arrays and their numbers as Python's, times and exact numbers as text."""
+    """A value as JSON knows it: arrays and their numbers as Python's, times and exact numbers as text.
+
+    Durations are numbers of seconds.
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "isoformat"):
