@@ -292,12 +292,11 @@ def test_a_label_is_beside_what_has_its_name(storage: Storage) -> None:
 
 def test_an_image_does_not_take_the_name_of_a_mask(storage: Storage) -> None:
     """Two shards would write `a_mask.png`, with test-time steps, where copies have no number."""
-    columns = [Column("image", "image"), Column("mask", "mask")]
-    writer = open_writer("folder", storage, 0, format="png", columns=columns)
+    writer = open_writer("folder", storage, 0, format="png", masks=["mask"])
     with pytest.raises(ImageError, match="a_mask would be the mask of another image by its name; rename the image"):
         writer.add(Output("a_mask", IMAGE))
     writer.add(Output("a_mask-0", IMAGE))
-    write(storage, "folder", Output("a_mask", IMAGE), columns=columns[:1], shard=1)
+    write(storage, "folder", Output("a_mask", IMAGE), shard=1)
 
 
 def test_further_images_of_a_table_are_files_in_a_tar(storage: Storage) -> None:

@@ -154,8 +154,13 @@ def _job(request: Request, storage: Storage, input: Input, before: Mapping[str, 
         request.test,
         input.classes,
         _columns(input, to, shards, earlier),
+        () if input.kind == "folder" and request.masks is True else _masks(input),
         to == "folder" or shards < input.names,
     )
+
+
+def _masks(input: Input) -> tuple[str, ...]:
+    return tuple(column.name for column in input.columns if column.kind == "mask")
 
 
 def _columns(input: Input, to: str, shards: int, earlier: Mapping[str, Any]) -> tuple[Column, ...]:
