@@ -189,6 +189,7 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
         "side": "test" if job.test else "train",
         "epoch": job.epoch,
         "masks": masks,
+        "named parts": dict(sorted(request.columns.items())),
         "fingerprint": request.pipe.fingerprint,
         "backend": job.spec["backend"],
         "input": {
@@ -197,10 +198,10 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
             "count": input.count,
             "fingerprint": input.fingerprint,
             "classes": list(input.classes),
-            "columns": [list(column) for column in input.columns],
         },
         "columns": [list(column) for column in job.columns],
-        "location": _absolute(request.source),
+        "location": _absolute(request.source)
+        + (f" with masks of {_absolute(request.masks)}" if isinstance(request.masks, str) else ""),
         "made_with": dict(made_with(job.spec["backend"], job.to)),
         "spec": request.pipe.to_spec(),
     }

@@ -115,7 +115,7 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    known = {"kind": "the kind of input", "columns": "the parts of a sample", "classes": "the classes"}
+    known = {"kind": "the kind of input", "classes": "the classes"}
     for key, what in known.items():
         if before.get(key) != now[key]:
             return f"{what} was {_shown(key, before.get(key))} and is {_shown(key, now[key])}"
