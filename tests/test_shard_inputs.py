@@ -8,6 +8,7 @@ import pickle
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from augreg.sharding.inputs.listed import default_shards
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
 from augreg.sharding.records import Input, InputError, Sample
+from augreg.targets.conventions import Targets
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -279,7 +281,7 @@ def test_the_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # Lists
 
 
-def listed(folder: Path, name: str, text: str, **options: dict[str, str]) -> Input:
+def listed(folder: Path, name: str, text: str, **options: Any) -> Input:
     path = folder / name
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     return open_input(str(path), **options)
@@ -395,6 +397,10 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, name: str, text: str, me
         ({"label": "note", "id": "note"}, "'note' is given two names: label, id"),
         ({"image": "note"}, "'image' is there, and 'note' is to be used as 'image'"),
         ({"image": ""}, "image=: expected NAME=COLUMN"),
+        (
+            {"img": "note"},
+            "img=note: the spec knows no 'img', but boxes, id, image, keypoint_names, keypoints, label,",
+        ),
     ],
 )
 def test_wrong_columns_are_refused(tmp_path: Path, columns: dict[str, str], message: str) -> None:
@@ -415,10 +421,22 @@ def test_ids_and_labels_as_they_are_written(images: Path) -> None:
     found = samples(listed(images, "a.csv", text, columns={"id": "id"}))
     assert [sample.index for sample in found] == [7, "007", "a.png", "a.jpg"]
     assert [sample.name for sample in found] == ["7", "007", "a.png", "a.jpg"]
-    assert [sample.label for sample in found] == [7, 3, None, None]
+    assert [sample.label for sample in found] == ["007", "3", None, None]  # as text, since one is no number
     rows = [{"image": "a.jpg", "boxes": [], "label": []}, {"image": "m.png", "label": [1, 2]}]
     first, second = samples(listed(images, "a.jsonl", "\n".join(map(json.dumps, rows))))
     assert first.targets == {"boxes": [], "label": []} and second.targets == {"label": [1, 2]}  # those of objects
+
+
+def test_labels_that_are_no_classes_are_carried(images: Path) -> None:
+    for values in ([0.5, 1], [True, False], [[1], None]):
+        text = "\n".join(json.dumps({"image": "a.jpg", "id": at, "label": value}) for at, value in enumerate(values))
+        targets = Targets(labels=("labels",))
+        found = samples(listed(images, "a.jsonl", text, columns={"id": "id"}, targets=targets))
+        assert [(sample.label, sample.carried.get("label"), sample.failure) for sample in found] == [
+            (None, value, "") for value in values
+        ]
+    found = samples(listed(images, "a.csv", "image,label\na.jpg,-1\nm.png,12\n"))
+    assert [sample.label for sample in found] == [-1, 12]
 
 
 def test_a_path_that_is_not_utf_8(images: Path) -> None:

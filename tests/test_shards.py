@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from sharded import SPEC, data_of, encoded, finished, run_killed, write_tar, wri
 
 from augreg import Pipeline
 from augreg.__main__ import main
+from augreg.sharding.records import Sample
+from augreg.sharding.shard import input_digest
 
 
 @pytest.fixture
@@ -214,6 +217,19 @@ def test_verify_reads_the_input_only_if_asked(place: Path, capsys: pytest.Captur
     assert apply(place, "--verify") == 0
     assert apply(place, "--verify-inputs") == 1
     assert "shard 2 was made from other images than there are" in capsys.readouterr().err
+
+
+def test_the_digest_of_the_input_is_that_of_all_parts() -> None:
+    """Also of captions, which the steps do not see: the output has them."""
+    parts: list[dict[str, Any]] = [
+        {}, {"image": b"2"}, {"label": 1}, {"masks": {"mask": b"1"}}, {"targets": {"boxes": []}}, {"failure": "no"},
+        {"carried": {"txt": b"1"}}, {"carried": {"txt": "1"}}, {"carried": {"text": "1"}},
+        {"carried": {"json": b"1"}},
+    ]  # fmt: skip
+    digests = {input_digest(Sample("a", "a", **{"image": b"1", **part})) for part in parts}
+    assert len(digests) == len(parts)
+    in_order = [{"a": b"1", "b": 2, "c": b"3"}, {"c": b"3", "b": 2, "a": b"1"}]
+    assert len({input_digest(Sample("a", "a", carried=carried)) for carried in in_order}) == 1
 
 
 def test_verify_needs_an_output_of_this_spec(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

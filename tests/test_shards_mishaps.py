@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def apply(place: Path, *more: str, out: str = "out", source: str = "in") -> int:
         ("--test", "side was train and is test"),
         ("--format=jpg", "format was png and is jpg"),
         ("--to=folder", "to was tar and is folder"),
+        ("--columns=image=png", "named parts was {} and is {'image': 'png'}"),
         ("more input", "the input had 4 files and has 5"),
         ("other input", "the input has other tar files or names than before"),
     ],
@@ -135,6 +137,13 @@ def test_wrong_arguments(arguments: list[str], said: str, place: Path, capsys: p
     assert not (place / "out").exists()
 
 
+@pytest.mark.parametrize("option", ["--no-masks", "--masks=masks"])
+def test_masks_of_tars_are_no_files_of_a_folder(option: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place, option) == 2
+    assert "--masks and --no-masks are for folders of images; here, --columns" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_a_damaged_tar_fails_alone_and_is_made_once_it_is_whole(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +161,21 @@ def test_a_damaged_tar_fails_alone_and_is_made_once_it_is_whole(
     path.write_bytes(whole)
     assert apply(place) == 0
     assert data_of(place / "out") == data_of(place / "whole")
+
+
+def test_which_parts_the_first_samples_have_is_found_anew(place: Path) -> None:
+    """A label that was damaged in the first tar made all labels text; the same tar, repaired, is no other input."""
+    path = place / "in/in-0000.tar"
+    whole = path.read_bytes()
+    assert apply(place, out="whole") == 0
+    with tarfile.open(path) as tar:
+        (label,) = (member.offset_data for member in tar if member.name == "0000-00001.cls")
+    path.write_bytes(whole[:label] + b"?" + whole[label + 1 :])
+    assert apply(place) == 0
+    (place / "out/.augreg/shards/000000.json").unlink()
+    path.write_bytes(whole)
+    assert apply(place) == 0
+    assert (place / "out/shard-000000.tar").read_bytes() == (place / "whole/shard-000000.tar").read_bytes()
 
 
 def test_bad_images_are_listed_at_every_run_and_made_once_they_are_good(

@@ -176,7 +176,7 @@ def _outcomes(arguments: argparse.Namespace, begun: Begun) -> Generator[parallel
             tasks,
             address=arguments.address,
             processes=arguments.processes,
-            versions=functools.partial(made_with, begun.job.pipeline.backend),
+            versions=functools.partial(made_with, begun.job.pipeline.backend, begun.job.to),
             sees=_local_places(arguments, begun),
             tell=print_error,
             message=_RESUME,

@@ -38,6 +38,8 @@ class Job:
     test: bool = False
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    masks: tuple[str, ...] = ()
+    """The masks that are not beside the images of a folder, where no image has the name of one."""
     with_source: bool = False
     """Whether names begin with that of the file of the input, which alone makes them differ."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from augreg.images.folders import MANIFEST
+from augreg.sharding.records import Column
 from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
@@ -22,12 +23,13 @@ class OtherOutputError(Exception):
     """The folder contains files of another run."""
 
 
-def made_with(backend: str) -> Mapping[str, str]:
-    """The versions of the libraries on which the bytes depend."""
+def made_with(backend: str, to: str = "folder") -> Mapping[str, str]:
+    """The versions of the libraries on which the bytes of an output of a kind depend."""
     from augreg import __version__
 
     names = ["numpy", "pillow"]
     names += {"opencv": ["opencv-python-headless"], "native": ["augreg-native"]}.get(backend, [])
+    names += ["pyarrow"] if to == "parquet" else []
     versions = {"augreg": __version__}
     for name in names:
         try:
@@ -63,7 +65,7 @@ def _valid(manifest: Mapping[str, Any]) -> bool:
         type(shards) is int
         and 1 <= shards < 2**31
         and isinstance(columns, list)
-        and all(isinstance(column, list) and len(column) == 3 for column in columns)
+        and all(isinstance(column, list) and len(column) == len(Column._fields) for column in columns)
         and all(isinstance(manifest.get(name), str) for name in texts)
         and all(isinstance(manifest.get(name), dict) for name in ("input", "made_with"))
     )
@@ -113,7 +115,7 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    known = {"kind": "the kind of input", "columns": "the parts of a sample", "classes": "the classes"}
+    known = {"kind": "the kind of input", "classes": "the classes"}
     for key, what in known.items():
         if before.get(key) != now[key]:
             return f"{what} was {_shown(key, before.get(key))} and is {_shown(key, now[key])}"

@@ -58,7 +58,15 @@ def _check_place(job: Job) -> None:
 
 
 def _make(job: Job, task: Task, stopping: Callable[[], bool]) -> ShardRecord | None:
-    writer = open_writer(job.to, job.storage, task.shard, format=job.format, classes=job.classes, columns=job.columns)
+    writer = open_writer(
+        job.to,
+        job.storage,
+        task.shard,
+        format=job.format,
+        classes=job.classes,
+        columns=job.columns,
+        masks=job.masks,
+    )
     digest, failures, images, copies = hashlib.sha256(), {}, 0, 0
     try:
         for sample in _read(task.piece):
@@ -139,13 +147,15 @@ def _plain(value: Any) -> Any:
 
 
 def input_digest(sample: Sample) -> bytes:
-    """A hash of all that a sample has for the pipeline. What is only carried does not count."""
+    """A hash of all that a sample has."""
     digest = hashlib.sha256()
-    targets = json.dumps([sample.targets, sample.label], sort_keys=True, default=str)
-    for part in (sample.key, str(sample.index), sample.failure, targets):
+    files = {f".{name}": data for name, data in sample.carried.items() if isinstance(data, bytes)}
+    values = {name: value for name, value in sample.carried.items() if not isinstance(value, bytes)}
+    rest = json.dumps([sample.targets, sample.label, values], sort_keys=True, default=str)
+    for part in (sample.key, str(sample.index), sample.failure, rest):
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "little") + data)
-    for name, data in (("", sample.image), *sample.masks.items()):
+    for name, data in (("", sample.image), *sample.masks.items(), *sorted(files.items())):
         digest.update(f"{name}:{len(data)}:".encode())
         digest.update(data)
     return digest.digest()
