@@ -316,3 +316,5 @@ def test_half_written_files_go_once_all_shards_are_finished(place: Path) -> None
     half.write_bytes(b"half")
     assert apply(place, "--part=2/4") == 0 and half.exists()
     assert apply(place) == 0 and not half.exists()
+    half.write_bytes(b"half")  # by a run that was killed after the last record
+    assert apply(place) == 0 and not half.exists()

@@ -147,8 +147,7 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
                 failures.add(record.failures)
                 copies, images, made = copies + record.copies, images + record.images, made + 1
             bar.update(1 if total is None else (begun.images([shard]) or 0))
-    if made:
-        State(job.storage).clean_up(job.shards)
+    State(job.storage).clean_up(job.shards)
     if not arguments.quiet:
         existed = f", {len(begun.finished)} of {len(begun.part)} shards existed already" * bool(begun.finished)
         print_error(f"{copies} copies of {images} images written to {job.storage.location} in {made} shards{existed}")
