@@ -98,6 +98,18 @@ def test_an_image_that_changed_is_made_anew(place: Path, made: list[str]) -> Non
     assert data_of(place / "out") == data_of(place / "whole")
 
 
+def test_what_was_made_for_another_job_is_not_taken(place: Path, made: list[str]) -> None:
+    """The folder `.augreg` may be left of an output that was removed."""
+    make(place, "out", most=4)
+    (place / "out/augreg.json").unlink()
+    (place / "spec.yaml").write_text(SPEC.replace("0.4", "0.5"))
+    made.clear()
+    make(place, "out")
+    assert made == ["0", "0", "1", "1", "3", "3", "4", "4", "5", "5"]
+    make(place, "whole")
+    assert data_of(place / "out") == data_of(place / "whole")
+
+
 def cut(data: bytes) -> bytes:
     """An entry that was written half."""
     return data[:-1]
@@ -178,11 +190,11 @@ def test_targets_that_would_come_back_as_others_are_not_kept(tmp_path: Path) -> 
         b"image", {"mask": b"m"}, {"boxes": [[0.1, 2, True, None]], "about": {"text": "\u20ac", "rle": b"\0"}}
     )
     others = ((1, 2), {1: 2}, 1j, 1 << 70, "\udc80")
-    with Journal(storage, 0) as journal:
+    with Journal(storage, 0, digest) as journal:
         for view, other in enumerate(others, 1):
             journal.add(digest, view, Copy(b"", {}, {"x": other}))
             journal.add(digest, 100 + view, kept)
-    with Journal(storage, 0) as journal:
+    with Journal(storage, 0, digest) as journal:
         found = journal.copy(digest, 101)
         assert found == kept and found is not None and type(found.targets["boxes"][0][2]) is bool
         assert not any(journal.copy(digest, view) for view in range(1, len(others) + 1))

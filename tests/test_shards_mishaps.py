@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sharded import SPEC, data_of, encoded, finished, write_tar, write_tars
 
 from augreg import Pipeline
 from augreg.__main__ import main
+from augreg.sharding import begin as begin_module
 from augreg.sharding.begin import Request, begin
 from augreg.sharding.job import Task
+from augreg.sharding.outcome import StopError
 from augreg.sharding.shard import make_shard
 from augreg.sharding.state import ShardRecord, State
-from augreg.sharding.storage import open_storage
+from augreg.sharding.storage import Storage, open_storage
 
 
 @pytest.fixture
@@ -83,6 +88,37 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, capsys: pytest.Ca
         assert apply(place, *more) == 2
         assert "is not empty, and was not written by augreg apply" in capsys.readouterr().err
     assert [path.name for path in (place / "out").iterdir()] == ["letter.txt"]
+
+
+def test_records_without_their_output_are_not_taken_for_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rm out/*` leaves the hidden folder."""
+    assert apply(place) == 0
+    for path in (place / "out").glob("[!.]*"):
+        path.unlink()
+    for more in ((), ("--dry-run",)):
+        assert apply(place, *more) == 2
+        assert (
+            "has the records of an output that is gone, in .augreg; remove .augreg as well" in capsys.readouterr().err
+        )
+    shutil.rmtree(place / "out/.augreg")
+    assert apply(place) == 0 and apply(place, "--verify") == 0
+
+
+def test_a_run_that_begins_while_another_has_begun_joins_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw no manifest, and then the shards of the other."""
+    found = begin_module.read_manifest
+    calls: list[Path] = []
+
+    def late(storage: Storage) -> Any:
+        before = found(storage)
+        if not calls:
+            calls.append(place)
+            assert apply(place, "--part=1/2") == 0
+        return before
+
+    monkeypatch.setattr(begin_module, "read_manifest", late)
+    assert apply(place, "--part=2/2") == 0
+    assert finished(place / "out") == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("source", ["in", "in/in-0000.tar", "in/in-*.tar"])
@@ -270,6 +306,15 @@ def test_a_finished_shard_is_not_made_again_by_a_run_that_began_before(place: Pa
     assert record is not None and record.images == 5
     unread = Task(task.shard, None)  # type: ignore[arg-type]
     assert make_shard(begun.job, unread) == record
+
+
+def test_a_spec_that_a_worker_cannot_use_is_no_failure_of_the_images(place: Path) -> None:
+    """Such as one with a plugin that another machine does not have."""
+    begun = begin(Request(Pipeline.from_spec(place / "spec.yaml"), str(place / "in"), str(place / "out"), "png"))
+    job = dataclasses.replace(begun.job, spec={**begun.job.spec, "image": [{"my_plugin.step": {}}]})
+    with pytest.raises(StopError, match=r"the spec cannot be used in this process: .*my_plugin"):
+        make_shard(job, next(begun.tasks()))
+    assert finished(place / "out") == set()
 
 
 def test_ctrl_c_leaves_nothing_half_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     _check_apart(request.source, storage)
     before = read_manifest(storage)
     if before is None:
-        check_empty(storage)
+        before = check_empty(storage)
     outputs: list[Path] = []
     input = open_input(
         request.source,

@@ -36,27 +36,30 @@ class Journal:
     It only saves work: where it cannot be written, is damaged, or was made from other images, copies are made anew.
     """
 
-    def __init__(self, storage: Storage, shard: int) -> None:
+    def __init__(self, storage: Storage, shard: int, job: bytes) -> None:
+        """Open the journal of a shard. One that begins with the digest of another job is emptied."""
         self._places: dict[tuple[bytes, int], tuple[int, int, int]] = {}
         self._path = None if storage.local is None else storage.local / FOLDER / f".{shard_name(shard)}{PART}"
         self._file: io.FileIO | None = None
         if self._path is not None:
             try:
                 self._file = io.FileIO(self._path, "r+", opener=_opened)
-                self._find()
+                self._find(job)
             except OSError:
-                self._close()
+                self.remove()
 
-    def _find(self) -> None:
+    def _find(self, job: bytes) -> None:
         """Find the copies of a killed run, and cut off what it wrote half."""
         assert self._file is not None
-        end, size = 0, os.fstat(self._file.fileno()).st_size
-        while end < size:
+        end, size = len(job), os.fstat(self._file.fileno()).st_size
+        if self._file.read(end) != job:
+            self._file.truncate(0)
+            self._file.seek(0)
+            self._file.write(job)
+            return
+        while end + _HEADER.size <= size:
             self._file.seek(end)
-            header = self._file.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                break
-            digest, view, length, crc = _HEADER.unpack(header)
+            digest, view, length, crc = _HEADER.unpack(self._file.read(_HEADER.size))
             start = end + _HEADER.size
             if start + length > size:
                 break

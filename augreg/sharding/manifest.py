@@ -69,12 +69,25 @@ def _valid(manifest: Mapping[str, Any]) -> bool:
     )
 
 
-def check_empty(storage: Storage) -> None:
-    """Raise OtherOutputError unless a place for a new output is empty, or another run is about to begin there."""
-    if any(name != MANIFEST and not name.startswith(f"{FOLDER}/") for name in storage.names("")):
+def check_empty(storage: Storage) -> dict[str, Any] | None:
+    """Raise OtherOutputError unless a place for a new output is empty: `rm OUT/*` leaves the records of the old one.
+
+    Returns the manifest if another run has begun there meanwhile: then the files are its own.
+    """
+    others = [name for name in storage.names("") if name != MANIFEST and not name.endswith(".lock")]
+    if not others:
+        return None
+    manifest = read_manifest(storage)
+    if manifest is None and all(name.startswith(f"{FOLDER}/") for name in others):
+        raise OtherOutputError(
+            f"{storage.location} has the records of an output that is gone, in {FOLDER}; remove {FOLDER} as well, "
+            "or choose another folder"
+        )
+    if manifest is None:
         raise OtherOutputError(
             f"{storage.location} is not empty, and was not written by augreg apply; choose another folder"
         )
+    return manifest
 
 
 def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:

@@ -37,11 +37,15 @@ def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: Fals
     """
     storage, state = job.storage, State(job.storage)
     try:
+        job.pipeline  # noqa: B018 - or each image would fail for it
+    except AugregError as error:
+        raise StopError(f"the spec cannot be used in this process: {error}") from None
+    try:
         _check_place(job)
         with storage.lock(shard_name(task.shard)):
             record = state.record(task.shard)
             if record is None:
-                with Journal(storage, task.shard) as journal:
+                with Journal(storage, task.shard, job.digest) as journal:
                     record = _make(job, task, journal, stopping)
                     if record is None:
                         return None
