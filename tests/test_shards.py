@@ -197,7 +197,12 @@ def test_verify_finds_what_is_wrong(how: str, place: Path, capsys: pytest.Captur
     assert "3 of 3 shards are whole: 24 copies of 24 images" in capsys.readouterr().err
     said = _broken(place, how)
     assert apply(place, "--verify") == 1
-    assert said in capsys.readouterr().err
+    assert said in (err := capsys.readouterr().err)
+    record = place / "out/.augreg/shards/000001.json"
+    assert (f"once its record is removed, such as {record}" in err) == (how not in ("stray", "temporary"))
+    if how in ("changed", "cut", "missing", "unfinished"):
+        record.unlink(missing_ok=True)
+        assert apply(place) == 0 and apply(place, "--verify") == 0
 
 
 def test_verify_reads_the_input_only_if_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +225,24 @@ def test_verify_needs_an_output_of_this_spec(place: Path, capsys: pytest.Capture
     apply(place)
     (place / "spec.yaml").write_text("- invert\n")
     assert apply(place, "--verify") == 2
-    assert "is the output of another spec" in capsys.readouterr().err
+    assert "fingerprint was " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--shards=2", "shards was 3 and is 2"),
+        ("--copies=2", "copies was 1 and is 2"),
+        ("--to=folder", "to was tar and is folder"),
+        ("--test", "side was train and is test"),
+    ],
+)
+def test_verify_is_for_the_output_of_this_command(
+    option: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply(place)
+    assert apply(place, "--verify", option) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_records_are_small_and_name_no_machine(place: Path) -> None:

@@ -354,6 +354,15 @@ def test_of_many_failures_the_first_are_printed(place: Path, capsys: pytest.Capt
         assert lines[start + 21] == "  and 10 more"
 
 
+def test_failures_with_one_key_are_all_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("a.png", "b.png", "a.jpg", "c.png", "a.webp")
+    write_tar(place / "twins.tar", {name: encoded(number) for number, name in enumerate(names)})
+    assert apply(place, source="twins.tar") == 1
+    err = capsys.readouterr().err
+    assert "3 copies of 5 images written" in err and "2 images failed" in err
+    assert "  a: the key is there twice" in err and "  a (image 5 of the shard): the key is there twice" in err
+
+
 def test_half_written_files_go_once_all_shards_are_finished(place: Path) -> None:
     """Before, they may be those of a run that goes on."""
     assert apply(place, "--part=1/4") == 0

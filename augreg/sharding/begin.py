@@ -44,6 +44,20 @@ class Request:
     masks: bool | str = True
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is in the manifest whatever the input is."""
+        found = {
+            "shards": self.shards,
+            "to": self.to,
+            "format": self.format,
+            "copies": self.copies,
+            "side": "test" if self.test else "train",
+            "epoch": self.epoch,
+            "fingerprint": self.pipe.fingerprint,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -171,12 +185,8 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
     return {
         "shards": job.shards,
         "to": job.to,
-        "format": job.format,
-        "copies": job.copies,
-        "side": "test" if job.test else "train",
-        "epoch": job.epoch,
+        **request.asked,
         "masks": masks,
-        "fingerprint": request.pipe.fingerprint,
         "backend": job.spec["backend"],
         "input": {
             "kind": input.kind,

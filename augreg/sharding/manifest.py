@@ -11,7 +11,10 @@ from augreg.images.folders import MANIFEST
 from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
-__all__ = ["MANIFEST", "OtherOutputError", "check_empty", "claim", "differences", "made_with", "read_manifest"]
+__all__ = [
+    "MANIFEST", "OtherOutputError", "check_empty", "check_equal", "claim", "differences", "made_with",
+    "read_manifest",
+]  # fmt: skip
 
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
 _SHOWN: Final = 12  # letters of a fingerprint
@@ -106,6 +109,19 @@ def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
 
 def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
     """Notes on harmless differences of two manifests of one output. Raises OtherOutputError for others."""
+    check_equal(location, before, manifest)
+    notes = []
+    if before.get("location") != manifest["location"]:
+        notes.append(f"the input was at {before.get('location')}, and is at {manifest['location']} with equal names")
+    for name, version in manifest["made_with"].items():
+        old = before["made_with"].get(name)
+        if old != version:
+            notes.append(f"{location} was started with {name} {old}, and this is {version}: the bytes may differ")
+    return notes
+
+
+def check_equal(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Raise OtherOutputError if a manifest, or a part of one, differs in what must be the same."""
     changes = [
         _input_change(before.get("input", {}), manifest["input"])
         if key == "input"
@@ -115,14 +131,6 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
     ]
     if changes:
         raise OtherOutputError(f"{location} contains the output of another run: {', '.join(changes)}; {_ADVICE}")
-    notes = []
-    if before.get("location") != manifest["location"]:
-        notes.append(f"the input was at {before.get('location')}, and is at {manifest['location']} with equal names")
-    for name, version in manifest["made_with"].items():
-        old = before["made_with"].get(name)
-        if old != version:
-            notes.append(f"{location} was started with {name} {old}, and this is {version}: the bytes may differ")
-    return notes
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -78,7 +78,9 @@ def _make(job: Job, task: Task, journal: Journal, stopping: Callable[[], bool]) 
             made, reason = _write_copies(_copies(job, sample, given, journal), writer)
             copies += made
             if reason:
-                failures[f"{sample.source}/{sample.key}" if sample.source else sample.key] = reason[:_MOST_REASON]
+                key = f"{sample.source}/{sample.key}" if sample.source else sample.key
+                key = f"{key} (image {images} of the shard)" if key in failures else key
+                failures[key] = reason[:_MOST_REASON]
         size, sha256 = writer.close()
     except BaseException:
         writer.abort()
