@@ -414,3 +414,13 @@ def test_a_tar_without_any_image_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.tar: k: no image; there are: cls, photo; say which is the image"):
         open_input(str(path))
     assert read(open_input(str(path), columns={"image": "photo"}))[0].image == b"x"
+
+
+def test_a_compressed_tar_is_not_divided_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part would have to unpack all before it."""
+    monkeypatch.setattr(tars, "shards_of_files", lambda sizes: 16)
+    path = simple(tmp_path / "a.tar", 2)
+    assert open_input(str(path)).default_shards == 16
+    with gzip.open(tmp_path / "b.tar.gz", "wb") as file:
+        file.write(path.read_bytes())
+    assert open_input(str(tmp_path / "b.tar.gz")).default_shards == 1
