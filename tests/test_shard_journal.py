@@ -86,6 +86,18 @@ def test_a_stopped_shard_goes_on_where_it_stopped(to: str, place: Path, made: li
     assert not (place / "out" / JOURNAL).exists()
 
 
+def test_what_a_killed_run_left_half_written_goes_first(place: Path) -> None:
+    """Of this shard and of its record. The files of other shards may be those of a run that goes on."""
+    names = ["shard-000000.tar", ".augreg/shards/000000.json", "shard-000001.tar", ".augreg/shards/000001.json"]
+    make(place, "out", most=3)
+    storage = open_storage(str(place / "out"))
+    half = [storage.temporary(name) for name in names]
+    for path in half:
+        path.write_bytes(b"half")
+    make(place, "out")
+    assert [path.exists() for path in half] == [False, False, True, True]
+
+
 def test_an_image_that_changed_is_made_anew(place: Path, made: list[str]) -> None:
     make(place, "out", most=4)
     data = (place / "in.tar").read_bytes()

@@ -20,7 +20,16 @@ from PIL import Image
 
 from augreg import ImageError
 from augreg.images.encoding import decode_mask, encode, encode_mask
-from augreg.sharding.outputs import KINDS, Output, OutputError, Writer, check_output, digest_of, open_writer
+from augreg.sharding.outputs import (
+    KINDS,
+    Output,
+    OutputError,
+    Writer,
+    check_output,
+    digest_of,
+    open_writer,
+    shard_file,
+)
 from augreg.sharding.records import Column
 from augreg.sharding.storage import Storage, open_storage
 
@@ -321,6 +330,7 @@ def test_a_shard_that_is_begun_again_replaces_what_was_left(storage: Storage, to
     killed.add(FULL)
     other = open_writer(to, storage, 1, format="png", columns=COLUMNS)
     assert len(storage.names(temporary=True)) == 2 and storage.names() == []
+    storage.remove_temporary(shard_file(to, 0))
     first = write(storage, to, FULL)
     assert len(storage.names(temporary=True)) == 1  # the other shard is being written
     other.abort()

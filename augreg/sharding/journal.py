@@ -41,6 +41,8 @@ class Journal:
         self._places: dict[tuple[bytes, int], tuple[int, int, int]] = {}
         self._path = None if storage.local is None else storage.local / FOLDER / f".{shard_name(shard)}{PART}"
         self._file: io.FileIO | None = None
+        self.left = self._path is None
+        """Whether a killed run may have left other temporary files for the shard, too."""
         if self._path is not None:
             try:
                 self._file = io.FileIO(self._path, "r+", opener=_opened)
@@ -52,6 +54,7 @@ class Journal:
         """Find the copies of a killed run, and cut off what it wrote half."""
         assert self._file is not None
         end, size = len(job), os.fstat(self._file.fileno()).st_size
+        self.left = size > 0
         if self._file.read(end) != job:
             self._file.truncate(0)
             self._file.seek(0)

@@ -17,7 +17,7 @@ from augreg.sharding.job import Job, Task
 from augreg.sharding.journal import Copy, Journal
 from augreg.sharding.manifest import MANIFEST
 from augreg.sharding.outcome import StopError
-from augreg.sharding.outputs import Output, OutputError, Writer, open_writer
+from augreg.sharding.outputs import Output, OutputError, Writer, open_writer, shard_file
 from augreg.sharding.records import InputError, Piece, Sample
 from augreg.sharding.state import ShardRecord, State, shard_name
 
@@ -46,6 +46,9 @@ def make_shard(job: Job, task: Task, stopping: Callable[[], bool] = lambda: Fals
             record = state.record(task.shard)
             if record is None:
                 with Journal(storage, task.shard, job.digest) as journal:
+                    if journal.left:  # to look for them in a folder of many shards takes time
+                        storage.remove_temporary(shard_file(job.to, task.shard))
+                        state.remove_temporary(task.shard)
                     record = _make(job, task, journal, stopping)
                     if record is None:
                         return None

@@ -88,10 +88,13 @@ class State:
     def write(self, record: ShardRecord) -> None:
         """Record that a shard is finished; its data must be in place. Call it under the lock of the shard."""
         name = f"{_RECORDS}{shard_name(record.shard)}.json"
-        self._storage.remove_temporary(name)  # of a run that was killed
         if record.failures:
             self._storage.write(f"{_MARKERS}{shard_name(record.shard)}", b"")
         self._storage.write(name, msgspec.json.encode(record))
+
+    def remove_temporary(self, shard: int) -> None:
+        """Remove what a killed run left of a record that it was writing."""
+        self._storage.remove_temporary(f"{_RECORDS}{shard_name(shard)}.json")
 
     def clean_up(self, shards: int) -> None:
         """Remove what killed runs left half-written, if all shards are finished: then no run is writing."""
