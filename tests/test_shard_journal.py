@@ -194,6 +194,20 @@ def test_a_journal_for_which_there_is_no_room_takes_none(
     assert data_of(place / "out") == data_of(place / "whole")
 
 
+def test_a_journal_takes_no_room_on_a_disk_that_is_almost_full(
+    place: Path, monkeypatch: pytest.MonkeyPatch, made: list[str]
+) -> None:
+    make(place, "whole")
+    make(place, "out", most=4)
+    assert (place / "out" / JOURNAL).exists()
+    monkeypatch.setattr("augreg.sharding.local_storage.LocalStorage.free_bytes", lambda self: 1 << 29)
+    made.clear()
+    make(place, "out", most=4)
+    assert not (place / "out" / JOURNAL).exists() and made == ["0", "0", "1", "1", "3", "3"]
+    make(place, "out")
+    assert data_of(place / "out") == data_of(place / "whole")
+
+
 def test_targets_that_would_come_back_as_others_are_not_kept(tmp_path: Path) -> None:
     storage = open_storage(str(tmp_path))
     (tmp_path / ".augreg").mkdir()

@@ -19,6 +19,7 @@ from augreg.sharding.storage_names import PART
 __all__ = ["Copy", "Journal"]
 
 _HEADER: Final = struct.Struct("<32sIII")  # the digest of what a copy was made from, its number, its size, its CRC-32
+_ROOM: Final = 1 << 30  # with less free space there is no journal: the output needs it
 _PLAIN: Final = (str, int, float, bool, bytes, type(None))
 
 
@@ -41,9 +42,11 @@ class Journal:
         self._places: dict[tuple[bytes, int], tuple[int, int, int]] = {}
         self._path = None if storage.local is None else storage.local / FOLDER / f".{shard_name(shard)}{PART}"
         self._file: io.FileIO | None = None
-        self.left = self._path is None
+        self.left = True
         """Whether a killed run may have left other temporary files for the shard, too."""
-        if self._path is not None:
+        if (storage.free_bytes() or 0) < _ROOM:
+            self.remove()
+        elif self._path is not None:
             try:
                 self._file = io.FileIO(self._path, "r+", opener=_opened)
                 self._find(job)
@@ -102,7 +105,7 @@ class Journal:
             self.remove()
 
     def remove(self) -> None:
-        """Remove the file: the shard is recorded."""
+        """Remove the file: the shard is recorded, or the room is needed."""
         self._close()
         if self._path is not None:
             with contextlib.suppress(OSError):
