@@ -22,7 +22,7 @@ from augreg.sharding.begin import Request, begin
 from augreg.sharding.job import Task
 from augreg.sharding.outcome import StopError
 from augreg.sharding.shard import make_shard
-from augreg.sharding.state import ShardRecord, State
+from augreg.sharding.state import Failures, ShardRecord, State
 from augreg.sharding.storage import Storage, open_storage
 
 
@@ -353,6 +353,15 @@ def test_of_many_failures_the_first_are_printed(place: Path, capsys: pytest.Capt
         start = next(number for number, line in enumerate(lines) if line.startswith("30 images failed"))
         assert [line.split(":")[0] for line in lines[start + 1 : start + 21]] == [f"  {key:02}" for key in range(20)]
         assert lines[start + 21] == "  and 10 more"
+
+
+def test_the_first_failures_do_not_depend_on_the_order_of_shards() -> None:
+    shards = [{f"shard {number}": "why" for number in range(start, start + 5)} for start in range(0, 40, 5)]
+    for order in (shards, shards[::-1]):
+        failures = Failures()
+        for each in order:
+            failures.add(each)
+        assert failures.count == 40 and list(failures.first) == [f"shard {number}" for number in range(20)]
 
 
 def test_failures_with_one_key_are_all_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

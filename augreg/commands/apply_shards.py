@@ -160,7 +160,7 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
         print_error(f"{copies} copies of {images} images written to {job.storage.location} in {made} shards{existed}")
     print_failures(failures, "images failed; --retry-failed makes their shards again")
     of_shards = Failures()
-    of_shards.add({f"shard {shard}": lost[shard] for shard in sorted(lost)})
+    of_shards.add({f"shard {shard}": reason for shard, reason in lost.items()})
     print_failures(of_shards, "shards failed, and are not finished")
     if busy:
         print_error(
