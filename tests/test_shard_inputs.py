@@ -15,7 +15,7 @@ import pytest
 from augreg.commands.apply import _tasks
 from augreg.commands.input_images import find_images
 from augreg.sharding.inputs import kind_of, lists, locations, names as names_module, open_input, stems as stems_module
-from augreg.sharding.inputs.listed import default_shards
+from augreg.sharding.inputs.listed import default_shards, shards_of_files
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
 from augreg.sharding.records import Input, InputError, Sample
@@ -124,6 +124,16 @@ def test_equal_names_of_outputs_are_refused(collide: bool, monkeypatch: pytest.M
 
 def test_samples_are_shared_among_shards() -> None:
     assert [default_shards(count) for count in (1, 100, 400, 16_000, 16_001, 10_000_000)] == [1, 1, 4, 16, 17, 10_000]
+    sizes = (
+        [10_000],
+        [300_000_000],
+        [5_000_000_000],
+        [10**8] * 100,
+        [3_000_000] * 100,
+        [10**9] * 8,
+        [30_000_000] * 4,
+    )
+    assert [shards_of_files(each) for each in sizes] == [1, 16, 50, 100, 100, 80, 12]
 
 
 # Folders

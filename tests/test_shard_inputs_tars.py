@@ -454,3 +454,13 @@ def test_the_parts_are_those_of_samples_of_several_files(tmp_path: Path) -> None
     tar(tmp_path / "c.tar", [("c.jpg", b""), ("c.cls", b"1"), ("c.mask.png", b"")])
     columns = open_input(str(tmp_path)).columns
     assert columns == (Column("image", "image"), Column("mask", "mask"), Column("label", "label", "int64"))
+
+
+def test_a_compressed_tar_is_not_divided_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part would have to unpack all before it."""
+    monkeypatch.setattr(tars, "shards_of_files", lambda sizes: 16)
+    path = simple(tmp_path / "a.tar", 2)
+    assert open_input(str(path)).default_shards == 16
+    with gzip.open(tmp_path / "b.tar.gz", "wb") as file:
+        file.write(path.read_bytes())
+    assert open_input(str(tmp_path / "b.tar.gz")).default_shards == 1

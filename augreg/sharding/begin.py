@@ -45,6 +45,20 @@ class Request:
     masks: bool | str = True
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is in the manifest whatever the input is."""
+        found = {
+            "shards": self.shards,
+            "to": self.to,
+            "format": self.format,
+            "copies": self.copies,
+            "side": "test" if self.test else "train",
+            "epoch": self.epoch,
+            "fingerprint": self.pipe.fingerprint,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
 
 @dataclass(frozen=True)
 class Begun:
@@ -88,7 +102,7 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     _check_apart(request.source, storage)
     before = read_manifest(storage)
     if before is None:
-        check_empty(storage)
+        before = check_empty(storage)
     outputs: list[Path] = []
     input = open_input(
         request.source,
@@ -184,13 +198,9 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
     return {
         "shards": job.shards,
         "to": job.to,
-        "format": job.format,
-        "copies": job.copies,
-        "side": "test" if job.test else "train",
-        "epoch": job.epoch,
+        **request.asked,
         "masks": masks,
         "named parts": dict(sorted(request.columns.items())),
-        "fingerprint": request.pipe.fingerprint,
         "backend": job.spec["backend"],
         "input": {
             "kind": input.kind,

@@ -12,7 +12,10 @@ from augreg.sharding.records import Column
 from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
-__all__ = ["MANIFEST", "OtherOutputError", "check_empty", "claim", "differences", "made_with", "read_manifest"]
+__all__ = [
+    "MANIFEST", "OtherOutputError", "check_empty", "check_equal", "claim", "differences", "made_with",
+    "read_manifest",
+]  # fmt: skip
 
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
 _SHOWN: Final = 12  # letters of a fingerprint
@@ -71,12 +74,25 @@ def _valid(manifest: Mapping[str, Any]) -> bool:
     )
 
 
-def check_empty(storage: Storage) -> None:
-    """Raise OtherOutputError unless a place for a new output is empty, or another run is about to begin there."""
-    if any(name != MANIFEST and not name.startswith(f"{FOLDER}/") for name in storage.names("")):
+def check_empty(storage: Storage) -> dict[str, Any] | None:
+    """Raise OtherOutputError unless a place for a new output is empty: `rm OUT/*` leaves the records of the old one.
+
+    Returns the manifest if another run has begun there meanwhile: then the files are its own.
+    """
+    others = [name for name in storage.names("") if name != MANIFEST and not name.endswith(".lock")]
+    if not others:
+        return None
+    manifest = read_manifest(storage)
+    if manifest is None and all(name.startswith(f"{FOLDER}/") for name in others):
+        raise OtherOutputError(
+            f"{storage.location} has the records of an output that is gone, in {FOLDER}; remove {FOLDER} as well, "
+            "or choose another folder"
+        )
+    if manifest is None:
         raise OtherOutputError(
             f"{storage.location} is not empty, and was not written by augreg apply; choose another folder"
         )
+    return manifest
 
 
 def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
@@ -95,6 +111,19 @@ def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
 
 def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
     """Notes on harmless differences of two manifests of one output. Raises OtherOutputError for others."""
+    check_equal(location, before, manifest)
+    notes = []
+    if before.get("location") != manifest["location"]:
+        notes.append(f"the input was at {before.get('location')}, and is at {manifest['location']} with equal names")
+    for name, version in manifest["made_with"].items():
+        old = before["made_with"].get(name)
+        if old != version:
+            notes.append(f"{location} was started with {name} {old}, and this is {version}: the bytes may differ")
+    return notes
+
+
+def check_equal(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Raise OtherOutputError if a manifest, or a part of one, differs in what must be the same."""
     changes = [
         _input_change(before.get("input", {}), manifest["input"])
         if key == "input"
@@ -104,14 +133,6 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
     ]
     if changes:
         raise OtherOutputError(f"{location} contains the output of another run: {', '.join(changes)}; {_ADVICE}")
-    notes = []
-    if before.get("location") != manifest["location"]:
-        notes.append(f"the input was at {before.get('location')}, and is at {manifest['location']} with equal names")
-    for name, version in manifest["made_with"].items():
-        old = before["made_with"].get(name)
-        if old != version:
-            notes.append(f"{location} was started with {name} {old}, and this is {version}: the bytes may differ")
-    return notes
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

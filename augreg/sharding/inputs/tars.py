@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from augreg.images.files import MOST_BYTES
 from augreg.images.folders import key_of
-from augreg.sharding.inputs.listed import Listed, Seen, share
+from augreg.sharding.inputs.listed import Listed, Seen, shards_of_files, share
 from augreg.sharding.inputs.locations import File, output_name
 from augreg.sharding.inputs.names import NamesWriter
 from augreg.sharding.inputs.roles import Roles, id_of, label_of
@@ -245,7 +245,9 @@ def open_tars(location: str, found: Sequence[File], roles: Roles) -> TarInput:
     fingerprint = writer.finish()[1]
     sources = _sources(location, [file.name for file in found]) if len(found) > 1 else [""]
     files = tuple((file.location, source) for file, source in zip(found, sources, strict=True))
-    return TarInput("tar", fingerprint, None, len(files), (), _columns(files, roles), len(files), files, roles)
+    packed = any(file.location.lower().endswith(SUFFIXES[1:]) for file in found)  # each part reads all before it
+    shards = len(files) if packed else shards_of_files([file.size for file in found])
+    return TarInput("tar", fingerprint, None, len(files), (), _columns(files, roles), shards, files, roles)
 
 
 def _sources(location: str, names: Sequence[str]) -> list[str]:
