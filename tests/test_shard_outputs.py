@@ -314,6 +314,9 @@ def test_further_images_of_a_table_are_files_in_a_tar(storage: Storage) -> None:
     found = members(storage)
     assert (found["a.depth.png"], found["a.flow"]) == (b"d", b"f")
     assert json.loads(found["a.json"]) == {"none": {"bytes": None, "path": "b.png"}}
+    writer = open_writer("folder", storage, 1, format="png")
+    with pytest.raises(ImageError, match=r"two of its parts would be the same file among depth\.png, flow; rename"):
+        writer.add(Output("a", IMAGE, carried={**images, "depth.png": b"e"}))
 
 
 def test_no_copy_has_a_name_that_readers_skip(storage: Storage) -> None:

@@ -191,6 +191,27 @@ def test_a_folder_in_shards_has_the_files_of_one_without(tmp_path: Path) -> None
     assert found == data_of(tmp_path / "plain") and len(found) == 22
 
 
+def test_an_image_named_like_a_mask_replaces_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --test, copies have no number. In a folder, an image of such a name is one without an image beside it."""
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    for name in ("a.png", "a_mask.png", "b.png", "in/a.png", "in/b_mask.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(1))
+    for name in ("m.png", "in/a_mask.png"):
+        (tmp_path / name).write_bytes(PARTS[0].mask)
+    (tmp_path / "list.csv").write_text("image,mask\na.png,m.png\na_mask.png,\nb.png,m.png\n")
+
+    def made(source: str, out: str, *more: str) -> int:
+        command = ["apply", str(tmp_path / "spec.yaml"), str(tmp_path / source), str(tmp_path / out), "--test"]
+        return main([*command, "--processes=1", "--quiet", *more])
+
+    assert made("list.csv", "listed", "--shards=3", "--to=folder") == 1
+    assert "a_mask would be the mask of another image by its name; rename the image" in capsys.readouterr().err
+    np.testing.assert_array_equal(pixels(data_of(tmp_path / "listed")["a_mask.png"]).shape, (10, 10))
+    assert made("in", "sharded", "--shards=3") == made("in", "plain") == 0
+    assert data_of(tmp_path / "sharded") == data_of(tmp_path / "plain")
+
+
 def test_class_folders_become_labels_and_their_names(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     write_classes(tmp_path / "in")

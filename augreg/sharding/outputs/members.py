@@ -25,7 +25,10 @@ def mask_stem(name: str) -> str:
 
 def files_carried(output: Output) -> dict[str, bytes]:
     """What is carried as files, sorted by suffix. Raises ImageError for a suffix that is no part of a file's name."""
-    files = dict(filter(None, (_file(name, value) for name, value in sorted(output.carried.items()))))
+    parts = [part for name, value in sorted(output.carried.items()) if (part := _file(name, value)) is not None]
+    files = dict(sorted(parts))
+    if len(files) < len(parts):
+        raise ImageError(f"two of its parts would be the same file among {', '.join(files)}; rename a column")
     for name in files:
         if not name or "/" in name or "\0" in name or name.startswith("."):
             raise ImageError(f"{name!r}: bytes are stored under the name of their part, and this is none for a file")

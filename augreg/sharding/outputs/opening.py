@@ -50,9 +50,9 @@ def open_writer(
     """The writer of an output shard: `to` is tar, parquet or folder.
 
     `format` is that of the images: png, jpg, webp or npy. `classes` are the names of the labels, and `columns` what
-    the samples of the input have, which are the columns of Parquet. `masks` are those of which the files of a folder
-    must not have the names of images. `row_group` is the size of its row groups in
-    bytes. Raises OutputError as `check_output` does, and OSError if the storage cannot be written to.
+    the samples of the input have, which are the columns of Parquet. In a folder, no image may have the name of the
+    file of one of `masks`. `row_group` is the size of row groups of Parquet in bytes. Raises OutputError as
+    `check_output` does, and OSError if the storage cannot be written to.
     """
     check_output(to, format, classes, columns)
     if to == "tar":
