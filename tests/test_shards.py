@@ -208,6 +208,7 @@ def test_verify_finds_what_is_wrong(how: str, place: Path, capsys: pytest.Captur
 def test_verify_reads_the_input_only_if_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An image that is replaced by one of the same size does not change the list of the input."""
     apply(place)
+    assert apply(place, "--verify-inputs") == 0
     path = place / "in/in-0002.tar"
     data = path.read_bytes()
     images = members(path)
