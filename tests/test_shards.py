@@ -186,6 +186,10 @@ def _broken(place: Path, how: str) -> str:
     if how == "unfinished":
         (out / ".augreg/shards/000001.json").unlink()
         return "shard 1 is not finished"
+    if how == "record of another":
+        records = out / ".augreg/shards"
+        (records / "000001.json").write_bytes((records / "000002.json").read_bytes())
+        return "shard 1 is not finished"
     if how == "stray":
         (out / "shard-000007.tar").write_bytes(data)
         return "shard-000007.tar: does not belong to this output"
@@ -193,7 +197,9 @@ def _broken(place: Path, how: str) -> str:
     return "augreg-part: a temporary file of a run that was killed"
 
 
-@pytest.mark.parametrize("how", ["changed", "cut", "missing", "unfinished", "stray", "temporary"])
+@pytest.mark.parametrize(
+    "how", ["changed", "cut", "missing", "unfinished", "record of another", "stray", "temporary"]
+)
 def test_verify_finds_what_is_wrong(how: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     apply(place)
     assert apply(place, "--verify") == 0
@@ -203,7 +209,7 @@ def test_verify_finds_what_is_wrong(how: str, place: Path, capsys: pytest.Captur
     assert said in (err := capsys.readouterr().err)
     record = place / "out/.augreg/shards/000001.json"
     assert (f"once its record is removed, such as {record}" in err) == (how not in ("stray", "temporary"))
-    if how in ("changed", "cut", "missing", "unfinished"):
+    if how not in ("stray", "temporary"):
         record.unlink(missing_ok=True)
         assert apply(place) == 0 and apply(place, "--verify") == 0
 
@@ -211,6 +217,7 @@ def test_verify_finds_what_is_wrong(how: str, place: Path, capsys: pytest.Captur
 def test_verify_reads_the_input_only_if_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An image that is replaced by one of the same size does not change the list of the input."""
     apply(place)
+    assert apply(place, "--verify-inputs") == 0
     path = place / "in/in-0002.tar"
     data = path.read_bytes()
     images = members(path)

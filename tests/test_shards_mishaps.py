@@ -22,6 +22,7 @@ from augreg.sharding import begin as begin_module
 from augreg.sharding.begin import Request, begin
 from augreg.sharding.job import Task
 from augreg.sharding.outcome import StopError
+from augreg.sharding.outputs.folder import FolderWriter
 from augreg.sharding.shard import make_shard
 from augreg.sharding.state import Failures, ShardRecord, State
 from augreg.sharding.storage import Storage, open_storage
@@ -320,6 +321,23 @@ def test_an_output_that_is_moved_gets_no_double(
     assert capsys.readouterr().err.count("was moved, removed or replaced during the run") == 1
     assert not (place / "out").exists() or not any((place / "out").iterdir())
     assert finished(place / "moved") == {0, 1}
+
+
+def test_an_output_that_is_replaced_while_a_shard_is_made_gets_no_record(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close = FolderWriter.close
+
+    def moving(self: FolderWriter) -> tuple[int, str]:
+        found = close(self)
+        (place / "out").rename(place / "moved")
+        (place / "out").mkdir()
+        return found
+
+    monkeypatch.setattr(FolderWriter, "close", moving)
+    assert apply(place, "--to=folder") == 1
+    assert "was moved, removed or replaced during the run" in capsys.readouterr().err
+    assert not any((place / "out").iterdir())
 
 
 def test_a_finished_shard_is_not_made_again_by_a_run_that_began_before(place: Path) -> None:
