@@ -15,7 +15,7 @@ import pytest
 from augreg.commands.apply import _tasks
 from augreg.commands.input_images import find_images
 from augreg.sharding.inputs import kind_of, lists, locations, names as names_module, open_input, stems as stems_module
-from augreg.sharding.inputs.listed import default_shards, shards_of_files
+from augreg.sharding.inputs.dividing import default_shards, shards_of_files
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
 from augreg.sharding.records import Input, InputError, Sample

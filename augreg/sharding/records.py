@@ -61,7 +61,8 @@ class Piece(Protocol):
         """The samples in order, read one by one. Raises InputError where the rest of the piece cannot be read."""
 
 
-class Input(Protocol):
+@dataclass
+class Input:
     """A list of samples in a fixed order, the same on every machine."""
 
     kind: str
@@ -81,3 +82,4 @@ class Input(Protocol):
 
     def piece(self, shard: int, shards: int) -> Piece:
         """What output shard `shard` of `shards` reads. Every sample is in exactly one piece."""
+        raise NotImplementedError

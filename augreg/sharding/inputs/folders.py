@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from augreg.images import folders
 from augreg.images.folders import MANIFEST, MASK, is_image, key_of, masked
 from augreg.images.suffixes import SUFFIXES
-from augreg.sharding.inputs.listed import Listed, default_shards, share
+from augreg.sharding.inputs.dividing import default_shards, share
 from augreg.sharding.inputs.locations import (
     filesystem,
     is_folder,
@@ -28,7 +28,7 @@ from augreg.sharding.inputs.locations import (
 )
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
-from augreg.sharding.records import Column, InputError, Sample
+from augreg.sharding.records import Column, Input, InputError, Sample
 
 __all__ = ["FolderInput", "open_folder"]
 
@@ -67,7 +67,7 @@ class FolderPiece:
 
 
 @dataclass
-class FolderInput(Listed):
+class FolderInput(Input):
     """A folder of images."""
 
     root: str

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augreg.images.folders import key_of, stem_of
-from augreg.sharding.inputs.listed import Listed, default_shards, share
+from augreg.sharding.inputs.dividing import default_shards, share
 from augreg.sharding.inputs.locations import joined, open_file, output_name, parent_of, path_of, read, reason
 from augreg.sharding.inputs.names import Names, NamesWriter
 from augreg.sharding.inputs.roles import Role, Roles, id_of, label_of, number_or_text
 from augreg.sharding.inputs.stems import Stems
-from augreg.sharding.records import Column, InputError, Sample
+from augreg.sharding.records import Column, Input, InputError, Sample
 
 __all__ = ["ListInput", "open_list"]
 
@@ -131,7 +131,7 @@ class ListPiece:
 
 
 @dataclass
-class ListInput(Listed):
+class ListInput(Input):
     """A list of images."""
 
     entries: Entries

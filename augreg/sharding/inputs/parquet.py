@@ -14,12 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from augreg.sharding.inputs.listed import Listed, default_shards, share
+from augreg.sharding.inputs.dividing import default_shards, share
 from augreg.sharding.inputs.locations import File, joined, open_file, output_name, parent_of, read, reason
 from augreg.sharding.inputs.names import NamesWriter
 from augreg.sharding.inputs.roles import Role, Roles, id_of, label_of
 from augreg.sharding.inputs.stems import first_twice
-from augreg.sharding.records import Column, InputError, Sample
+from augreg.sharding.records import Column, Input, InputError, Sample
 
 __all__ = ["SUFFIXES", "ParquetInput", "open_parquet"]
 
@@ -136,7 +136,7 @@ def _line(error: BaseException) -> str:
 
 
 @dataclass
-class ParquetInput(Listed):
+class ParquetInput(Input):
     """Rows of Parquet files."""
 
     files: tuple[str, ...]

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from augreg.images.files import MOST_BYTES
 from augreg.images.folders import key_of
-from augreg.sharding.inputs.listed import Listed, Seen, shards_of_files, share
+from augreg.sharding.inputs.dividing import Seen, shards_of_files, share
 from augreg.sharding.inputs.locations import File, output_name
 from augreg.sharding.inputs.names import NamesWriter
 from augreg.sharding.inputs.roles import Roles, id_of, label_of
 from augreg.sharding.inputs.tar_members import PACKED, TarMembers, opened
-from augreg.sharding.records import Column, InputError, Sample
+from augreg.sharding.records import Column, Input, InputError, Sample
 
 __all__ = ["SUFFIXES", "TarInput", "open_tars"]
 
@@ -217,7 +217,7 @@ def _json(data: bytes, suffix: str) -> Any:
 
 
 @dataclass
-class TarInput(Listed):
+class TarInput(Input):
     """Tars of samples."""
 
     files: tuple[tuple[str, str], ...]

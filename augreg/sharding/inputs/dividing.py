@@ -1,13 +1,10 @@
-"""What the kinds of inputs share: their fields, and how samples are divided among output shards."""
+"""What the kinds of inputs share: how samples are divided among output shards, and keys that repeat."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from augreg.sharding.records import Column, Piece
-
-__all__ = ["Listed", "Seen", "default_shards", "shards_of_files", "share"]
+__all__ = ["Seen", "default_shards", "shards_of_files", "share"]
 
 _SAMPLES = 1_000
 """Samples in an output shard, if the user does not say."""
@@ -15,23 +12,6 @@ _BYTES = 100_000
 """Bytes of a sample, about."""
 _FEW = 100
 """The fewest of them, where there would be less than 16 shards to share among processes."""
-
-
-@dataclass
-class Listed:
-    """An input: see `augreg.sharding.records.Input`."""
-
-    kind: str
-    fingerprint: str
-    count: int | None
-    names: int
-    classes: tuple[str, ...]
-    columns: tuple[Column, ...]
-    default_shards: int
-
-    def piece(self, shard: int, shards: int) -> Piece:
-        """What output shard `shard` of `shards` reads."""
-        raise NotImplementedError
 
 
 def share(count: int, shard: int, shards: int) -> tuple[int, int]:
