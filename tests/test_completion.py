@@ -69,7 +69,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         (["recipe", ""], {"run"}),
         (["recipe", "run", "--go"], {"--go-on"}),
         (["recipe", "run", "--sampler", ""], {"quasi-random", "random", "grid", "tpe"}),
-        (["apply", "--co"], {"--copies"}),
+        (["apply", "--co"], {"--copies", "--columns"}),
         (["apply", "spec.yaml", "in", "--format", ""], {"png", "jpg", "webp", "npy"}),
         (["apply", ""], {*presets(), "folder", "a spec.yaml"}),
         (["validate", "a"], {"a spec.yaml"}),

@@ -77,7 +77,7 @@ ELSEWHERE: Mapping[str, str] = {
     "LinearTransformation": "nothing: whitening is for small images and old models",
     "SanitizeKeyPoints": "`targets: {keypoints: drop}`",
     "SetClampingMode": "nothing: boxes are clipped once, at the end",
-    "UniformTemporalSubsample": "nothing; choose the frames in the data set, see [clips](targets.md#clips)",
+    "UniformTemporalSubsample": "nothing; choose the frames in the dataset, see [clips](targets.md#clips)",
 }
 """What to do instead of transforms that have no step."""
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from augreg.errors import ImageError
 from augreg.images.files import read_file
@@ -68,6 +68,8 @@ def decode_mask(data: bytes, name: object) -> tuple[NDArray[np.uint8], Any]:
         raise
     except (OSError, ValueError, SyntaxError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
+        if isinstance(error, UnidentifiedImageError):  # whose message has an address in memory
+            reason = "not an image in a format that Pillow reads"
         raise ImageError(f"{name}: the mask cannot be read: {reason}") from None
 
 
