@@ -193,6 +193,9 @@ def interrupted():
 
 def broken():
     raise RuntimeError("no data")
+
+made = iris()
+nothing = None
 """
 
 
@@ -232,6 +235,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     capsys.readouterr()
     assert main(["recipe", "run", "train:faulty", "--quiet"]) == 1
     assert "double softmax" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("module")
+def test_a_task_is_taken_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipe", "run", "train:made", "--steps", "1", "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith("iris: no step failed\n  initial loss  pass")
 
 
 @pytest.mark.usefixtures("module")
@@ -280,6 +289,11 @@ def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["train:broken"], "train:broken() failed: RuntimeError: no data"),
         (["train:missing"], "train: has no function 'missing'"),
+        (["train:iris.missing.more"], "train: has no function 'iris.missing.more'"),
+        (
+            ["train:nothing"],
+            "train:nothing: expected a Task, a mapping of its arguments or a function that returns one",
+        ),
         (["train:task", "--steps", "curvs"], "there is no step 'curvs'"),
         (["train:task", "--settings", "no.yaml"], "--settings no.yaml: cannot be read: No such file or directory"),
         (["train:task", "--settings", "train.py"], "--settings train.py: mapping values are not allowed"),

@@ -1,4 +1,4 @@
-"""Functions of the user that a command calls: MODULE:FUNCTION on the command line."""
+"""Functions of the user that a command calls: MODULE:FUNCTION on the command line. An object is taken as it is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from augreg.commands.console import print_error
 
 __all__ = ["called", "imported_function", "module_and_function"]
+
+_MISSING = object()
 
 
 def module_and_function(arguments: argparse.Namespace, example: str) -> tuple[str, str]:
@@ -34,7 +36,10 @@ def called(module: str, function: str) -> tuple[Any] | None:
 
 
 def imported_function(module: str, function: str) -> Any:
-    """The function, from a module in the current folder or an installed one; None, after an error, if missing."""
+    """The function, from a module in the current folder or an installed one; None, after an error, if missing.
+
+    For a name of something else, such as `task = Task(..)`, it is a function that returns this object.
+    """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)  # not removed again: spawned workers import from there too
@@ -44,8 +49,8 @@ def imported_function(module: str, function: str) -> Any:
         print_error(f"{module}: cannot be imported: {type(error).__name__}: {error}")
         return None
     for name in function.split("."):
-        value = getattr(value, name, None)
-    if not callable(value):
+        value = getattr(value, name, _MISSING)
+    if value is _MISSING:
         print_error(f"{module}: has no function {function!r}")
         return None
-    return value
+    return value if callable(value) else lambda: value
