@@ -84,7 +84,7 @@ def browser() -> Iterator[Any]:
 
     def without(what: str) -> Any:
         if os.environ.get("CI"):
-            pytest.fail(f"{what} is missing, and the gallery must be tested in a browser where CI is set")
+            pytest.fail(f"{what} is missing, and pages must be tested in a browser where CI is set")
         pytest.skip(f"{what} is missing, so the page is not tested in a browser")
 
     try:

@@ -24,11 +24,11 @@ def _note(what: str, key: object = "") -> None:
     os.write(_log, f"{what} {_shard} {key}\n".encode())
 
 
-def _logged_make(job: Any, task: Any, stopping: Any) -> Any:
+def _logged_make(job: Any, task: Any, *more: Any) -> Any:
     global _shard
     _shard = task.shard
     _note("begin")
-    return _make(job, task, stopping)
+    return _make(job, task, *more)
 
 
 def _logged_read(piece: Any) -> Iterator[Any]:
@@ -37,9 +37,9 @@ def _logged_read(piece: Any) -> Iterator[Any]:
         yield sample
 
 
-def _logged_augment(job: Any, sample: Any) -> Any:
+def _logged_augment(job: Any, sample: Any, *first: Any) -> Any:
     _note("augment", sample.key)
-    return _augment(job, sample)
+    return _augment(job, sample, *first)
 
 
 shard._make, shard._read, shard.augment = _logged_make, _logged_read, _logged_augment

@@ -289,7 +289,7 @@ def test_the_report_is_text_data_and_a_page() -> None:
     assert str(report).splitlines() == [
         "module  type              draws         when",
         "2       Dropout  dropout(p=0.5)  in training",
-        "batch norm with running statistics: 1 layers",
+        "batch norm with running statistics: 1 layer",
     ]
     source = {"name": "2", "type": "Dropout", "draws": ("dropout(p=0.5)",), "seeded": False, "flag": "2"}
     assert report.as_dict() == {

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -130,25 +127,6 @@ def test_everything_given_is_escaped(plots: list[Any]) -> None:
     assert 'alt="one &lt;pixel&gt;"' in html
     assert '<b class="word bad">fail</b> &lt;i&gt;image' in html
     assert html.count("<svg") == len(plots)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    def without(what: str) -> Any:
-        if os.environ.get("CI"):
-            pytest.fail(f"{what} is missing, and pages must be tested in a browser where CI is set")
-        pytest.skip(f"{what} is missing, so the page is not tested in a browser")
-
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        without("playwright")
-    path = shutil.which("chromium") or without("chromium")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield started
-        started.close()
 
 
 def test_a_browser_shows_the_page_in_light_and_dark_and_on_a_phone(

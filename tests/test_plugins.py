@@ -188,7 +188,7 @@ def test_bad_plugins_disturb_nobody_and_the_doctor_reports_them(install, python,
     story = python("-m", "augreg", "doctor")
     assert story.returncode == 1
     for line in (
-        "good     augreg-good 1.0    MIT         1 names",
+        "good     augreg-good 1.0    MIT         1 name",
         "RuntimeError: no license file",
         "a-squatter 1.0 and augreg-good 1.0 both claim the namespace 'good'; augreg-good keeps it",
         "a-squatter: pip uninstall a-squatter",

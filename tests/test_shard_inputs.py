@@ -8,16 +8,18 @@ import pickle
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from augreg.commands.apply import _tasks
 from augreg.commands.input_images import find_images
 from augreg.sharding.inputs import kind_of, lists, locations, names as names_module, open_input, stems as stems_module
-from augreg.sharding.inputs.listed import default_shards
+from augreg.sharding.inputs.listed import default_shards, shards_of_files
 from augreg.sharding.inputs.names import Names, NamesWriter, sort_names
 from augreg.sharding.inputs.stems import ByStem, Stems
 from augreg.sharding.records import Input, InputError, Sample
+from augreg.targets.conventions import Targets
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -122,6 +124,16 @@ def test_equal_names_of_outputs_are_refused(collide: bool, monkeypatch: pytest.M
 
 def test_samples_are_shared_among_shards() -> None:
     assert [default_shards(count) for count in (1, 100, 400, 16_000, 16_001, 10_000_000)] == [1, 1, 4, 16, 17, 10_000]
+    sizes = (
+        [10_000],
+        [300_000_000],
+        [5_000_000_000],
+        [10**8] * 100,
+        [3_000_000] * 100,
+        [10**9] * 8,
+        [30_000_000] * 4,
+    )
+    assert [shards_of_files(each) for each in sizes] == [1, 16, 50, 100, 100, 80, 12]
 
 
 # Folders
@@ -279,7 +291,7 @@ def test_the_root_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 # Lists
 
 
-def listed(folder: Path, name: str, text: str, **options: dict[str, str]) -> Input:
+def listed(folder: Path, name: str, text: str, **options: Any) -> Input:
     path = folder / name
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     return open_input(str(path), **options)
@@ -395,6 +407,10 @@ def test_a_list_that_is_none_is_refused(tmp_path: Path, name: str, text: str, me
         ({"label": "note", "id": "note"}, "'note' is given two names: label, id"),
         ({"image": "note"}, "'image' is there, and 'note' is to be used as 'image'"),
         ({"image": ""}, "image=: expected NAME=COLUMN"),
+        (
+            {"img": "note"},
+            "img=note: the spec knows no 'img', but boxes, id, image, keypoint_names, keypoints, label,",
+        ),
     ],
 )
 def test_wrong_columns_are_refused(tmp_path: Path, columns: dict[str, str], message: str) -> None:
@@ -415,10 +431,22 @@ def test_ids_and_labels_as_they_are_written(images: Path) -> None:
     found = samples(listed(images, "a.csv", text, columns={"id": "id"}))
     assert [sample.index for sample in found] == [7, "007", "a.png", "a.jpg"]
     assert [sample.name for sample in found] == ["7", "007", "a.png", "a.jpg"]
-    assert [sample.label for sample in found] == [7, 3, None, None]
+    assert [sample.label for sample in found] == ["007", "3", None, None]  # as text, since one is no number
     rows = [{"image": "a.jpg", "boxes": [], "label": []}, {"image": "m.png", "label": [1, 2]}]
     first, second = samples(listed(images, "a.jsonl", "\n".join(map(json.dumps, rows))))
     assert first.targets == {"boxes": [], "label": []} and second.targets == {"label": [1, 2]}  # those of objects
+
+
+def test_labels_that_are_no_classes_are_carried(images: Path) -> None:
+    for values in ([0.5, 1], [True, False], [[1], None]):
+        text = "\n".join(json.dumps({"image": "a.jpg", "id": at, "label": value}) for at, value in enumerate(values))
+        targets = Targets(labels=("labels",))
+        found = samples(listed(images, "a.jsonl", text, columns={"id": "id"}, targets=targets))
+        assert [(sample.label, sample.carried.get("label"), sample.failure) for sample in found] == [
+            (None, value, "") for value in values
+        ]
+    found = samples(listed(images, "a.csv", "image,label\na.jpg,-1\nm.png,12\n"))
+    assert [sample.label for sample in found] == [-1, 12]
 
 
 def test_a_path_that_is_not_utf_8(images: Path) -> None:

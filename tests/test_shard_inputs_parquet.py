@@ -119,9 +119,9 @@ def test_a_dataset_of_hugging_face(tmp_path: Path) -> None:
     assert first.carried == {"objects": {"bbox": [1]}, "when": None}
     assert given.columns == (
         Column("image", "image"),
-        Column("boxes", "targets", "list<element: list<element: float>>"),
+        Column("boxes", "targets", "list<element: list<element: float>>", given.columns[1].feature),
         Column("label", "label", "int64"),
-        Column("objects", "carried", "struct<bbox: list<element: int64>>"),
+        Column("objects", "carried", "struct<bbox: list<element: int64>>", given.columns[3].feature),
         Column("when", "carried", "timestamp[us]"),
     )
 
@@ -166,17 +166,43 @@ def test_a_row_that_is_no_sample_is_a_failure_of_its_own(tmp_path: Path) -> None
     images = [b"1", None, b"", b"4", b"5"]
     columns = {
         "image": (pa.binary(), images),
-        "id": (pa.int64(), [7, 8, 9, None, 7]),
+        "id": (pa.int64(), [7, 8, 9, None, 6]),
         "label": (pa.float64(), [None] * 5),
     }
     given = open_input(str(table(tmp_path / "a.parquet", columns)), columns={"id": "id"})
     failures = {sample.key: sample.failure for sample in read(given)}
     assert failures == {
-        "7": "the id is there twice",
+        "7": "",
+        "6": "",
         "8": "image: there is no image: it is null",
         "9": "image: there is no image: it is null",
         "3": "id: an id is a number or a text, got null",
     }
+
+
+def test_an_id_that_is_there_twice_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    """Outputs are named after ids: in a folder, one would replace the other."""
+    for number, ids in enumerate((["b/1", "b2"], ["b3", "./b//1"])):
+        table(tmp_path / f"{number}.parquet", {"image": (pa.binary(), [b"1", b"2"]), "name": (pa.string(), ids)})
+    with pytest.raises(InputError, match=r"name 'b/1' is there twice, and outputs are named after it; give each"):
+        open_input(str(tmp_path), columns={"id": "name"})
+    assert [sample.key for sample in read(open_input(str(tmp_path)))] == ["0", "1", "2", "3"]
+
+
+def test_what_is_no_class_is_carried(tmp_path: Path) -> None:
+    """Numbers with fractions and truth values under the name of a label; other images, as many as there are."""
+    image = pa.struct([("path", pa.string()), ("bytes", pa.binary())])
+    columns = {
+        "photo": (image, [{"path": None, "bytes": b"1"}]),
+        "label": (pa.float32(), [0.5]),
+        "depth": (IMAGE, [None]),
+        "flow": (IMAGE, [None]),
+    }
+    options = {"image": "photo", "other": "depth", "other2": "flow"}
+    given = open_input(str(table(tmp_path / "a.parquet", columns)), columns=options)
+    (sample,) = read(given)
+    assert sample == Sample("0", 0, "0", image=b"1", carried={"label": 0.5, "depth": None, "flow": None})
+    assert given.columns[1] == Column("label", "carried", "float")
 
 
 @pytest.mark.parametrize(
@@ -192,6 +218,9 @@ def test_a_row_that_is_no_sample_is_a_failure_of_its_own(tmp_path: Path) -> None
         ({"image": IMAGE, "depth": IMAGE}, {}, "column 'depth' has images as well, and nothing says whether"),
         ({"image": IMAGE}, {"label": "cls"}, "no column 'cls', which is to be the label; there are: image; say"),
         ({"image": IMAGE, "seg": IMAGE, "mask": IMAGE}, {}, "two columns are the mask: 'seg' and 'mask'"),
+        ({"image": IMAGE, "attention_mask": pa.list_(pa.int8())}, {}, "; --columns other=attention_mask carries it"),
+        ({"image": IMAGE, "label": pa.float64()}, {"label": "label"}, "'label' is to be the label and is double"),
+        ({"image": IMAGE, "objects": IMAGE}, {"boxes": "objects.bbox"}, "the boxes; flatten 'objects' first"),
         ({"image": IMAGE}, {}, "no rows in it"),
     ],
 )  # fmt: skip

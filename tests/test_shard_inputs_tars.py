@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from augreg.sharding.inputs import open_input, tars
+from augreg.sharding.inputs import open_input, tar_members, tars
+from augreg.sharding.inputs.tar_members import TarMembers
 from augreg.sharding.records import Column, Input, InputError, Sample
 
 
@@ -108,14 +109,14 @@ def test_every_sample_is_in_one_piece(tmp_path: Path, suffix: str, shards: int) 
 def test_headers_that_were_read_are_not_kept(tmp_path: Path) -> None:
     """Python's own reader keeps all of them."""
     with simple(tmp_path / "a.tar", 20).open("rb") as file:
-        members = tars._Members(file)
+        members = TarMembers(file)
         kept = [len(members._tar.members) for _ in members]
     assert len(kept) == 40 and max(kept) <= 1
 
 
 def test_a_part_of_a_file_reads_headers_and_its_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tar(tmp_path / "a.tar", [(f"{number}.jpg", b"\1" * 1_000_000) for number in range(8)])
-    opened, got = tars.open_file, []
+    opened, got = tar_members.open_file, []
 
     class Counted(io.FileIO):
         def read(self, size: int = -1) -> bytes:
@@ -129,10 +130,10 @@ def test_a_part_of_a_file_reads_headers_and_its_own_data(tmp_path: Path, monkeyp
             return count
 
     given = open_input(str(path))
-    monkeypatch.setattr(tars, "open_file", lambda location: Counted(location))
+    monkeypatch.setattr(tar_members, "open_file", lambda location: Counted(location))
     assert [sample.key for sample in given.piece(2, 4).samples()] == ["4", "5"]
     assert 2_000_000 < sum(got) < 2_100_000
-    assert opened is not tars.open_file
+    assert opened is not tar_members.open_file
 
 
 def test_files_are_given_by_folder_pattern_or_braces(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_parts_of_samples(tmp_path: Path) -> None:
     assert set(open_input(str(tmp_path / "a.tar")).columns) == {
         Column("image", "image"), Column("mask", "mask"), Column("mask2", "mask"), Column("left_mask", "mask"),
         Column("boxes", "targets"), Column("labels", "targets"), Column("label", "label", "string"),
-        Column("json", "carried", "binary"), Column("txt", "carried", "binary"),
+        Column("json", "carried", "string"), Column("txt", "carried", "string"),
     }  # fmt: skip
 
 
@@ -227,7 +228,7 @@ def test_columns_say_what_is_what(tmp_path: Path) -> None:
     tar(path, [("k.jpg", b"mask"), ("k.png", b"image"), ("k.json", about), ("k.depth.png", b"d")])
     (sample,) = read(open_input(str(path), columns=columns))
     assert (sample.image, sample.masks, sample.label) == (b"image", {"mask": b"mask"}, 5)
-    assert (sample.key, sample.index, sample.name) == ("dir/n1", "dir/n1", "dir/n1")
+    assert (sample.key, sample.index, sample.name) == ("dir/n1", "dir/n1", "k")  # ids may repeat, keys may not
     assert sample.targets == {"boxes": [[1, 2, 3, 4]]} and sample.carried["depth.png"] == b"d"
     assert json.loads(sample.carried["json"]) == {"name": "dir/n1", "image": "a.jpg"}
 
@@ -247,7 +248,11 @@ def test_columns_say_what_is_what(tmp_path: Path) -> None:
         ({"jpg": b"", "json": b"{"}, {}, ".json is not valid JSON: "),
         ({"jpg": b"", "json": b"[" * 100_000}, {}, ".json is not valid JSON: "),
         ({"jpg": b"", "cls": b"\xff"}, {}, "can't decode byte 0xff"),
-        ({"jpg": b"", "json": b'{"a": [1]}'}, {"label": "a"}, "a label is a number or a name, got [1]"),
+        (
+            {"jpg": b"", "json": b'{"a": [1]}'},
+            {"label": "a"},
+            "a label is the number of a class or its name, got [1]",
+        ),
         ({"jpg": b"", "json": b'{"a": null}'}, {"id": "a"}, "an id is a number or a text, got null"),
         ({"jpg": b"", "json": b"{}"}, {"id": "name"}, "no 'name', which is to be the id; there are: jpg, json; say"),
         ({"jpg": b"", "json": b'{"a": 1, "boxes": 1}'}, {"boxes": "a"}, "'boxes' is there, and 'a' is to be used as"),
@@ -272,13 +277,15 @@ def test_columns_that_no_sample_has_are_refused(tmp_path: Path, name: str, place
 
 
 def test_keys_that_are_there_twice(tmp_path: Path) -> None:
-    names = ["a.jpg", "a.jpg", "b.jpg", "c.jpg", "b.jpg", "d.jpg", "d.cls", "d.CLS", "e.jpg"]
+    names = ["a.jpg", "a.jpg", "b.jpg", "c.jpg", "b.jpg", "d.jpg", "d.cls", "d.CLS", "e.jpg", "./e.jpg"]
     given = open_input(str(tar(tmp_path / "a.tar", [(name, b"1") for name in names])))
     for shards in (1, 2, 4):
-        failures = [(sample.key, sample.failure.partition(";")[0]) for sample in read(given, shards)]
+        failures = [
+            (sample.key, sample.failure.partition("; ")[0].partition(",")[0]) for sample in read(given, shards)
+        ]
         assert failures == [
             ("a", ".jpg is there twice"), ("b", ""), ("c", ""), ("b", "the key is there twice in the tar"),
-            ("d", ".cls is there twice"), ("e", ""),
+            ("d", ".cls is there twice"), ("e", ""), ("./e", "the key is there twice in the tar"),
         ]  # fmt: skip
 
 
@@ -414,3 +421,46 @@ def test_a_tar_without_any_image_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.tar: k: no image; there are: cls, photo; say which is the image"):
         open_input(str(path))
     assert read(open_input(str(path), columns={"image": "photo"}))[0].image == b"x"
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """In a folder of copies, `x/k` of one file must not replace that of another."""
+    for name, key in {"x.tar": "k", "y/x.tar": "k", "a.tar": "b/c", "a/b.tar": "c"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tar(tmp_path / name, [(f"{key}.jpg", b"1")])
+    (tmp_path / "x.tgz").write_bytes(gzip.compress((tmp_path / "x.tar").read_bytes()))
+    found = [f"{sample.source}/{sample.name}" for sample in read(open_input(str(tmp_path)))]
+    assert found == ["a/b/c", "a.tar/b/c", "x.tar/k", "x.tgz/k", "y/x/k"]
+    with pytest.raises(InputError, match=r"two of the tars would be called x\.tar; rename or leave out one of them"):
+        open_input(str(tmp_path / "{x,x}.tar"))
+
+
+def test_a_label_may_be_beside_another(tmp_path: Path) -> None:
+    sample = one(tmp_path / "a.tar", {"jpg": b"", "cls": b"3", "txt": b"007"}, columns={"label": "txt"})
+    assert sample.label == "007" and sample.carried == {"cls": b"3"}
+
+
+def test_text_is_text_where_it_is_utf_8(tmp_path: Path) -> None:
+    parts = [("a.txt", "ü".encode()), ("b.txt", b"\xff"), ("b.json", b"{}"), ("c.txt", b"c")]
+    members = [part for name, data in parts for part in ((name, data), (f"{name[0]}.jpg", b""))]
+    members.remove(("b.jpg", b""))
+    given = open_input(str(tar(tmp_path / "a.tar", members)))
+    assert given.columns[1:] == (Column("txt", "carried", "binary"), Column("json", "carried", "string"))
+
+
+def test_the_parts_are_those_of_samples_of_several_files(tmp_path: Path) -> None:
+    tar(tmp_path / "a.tar", [("a.jpg", b"")])
+    (tmp_path / "b.tar").write_bytes(b"no tar")
+    tar(tmp_path / "c.tar", [("c.jpg", b""), ("c.cls", b"1"), ("c.mask.png", b"")])
+    columns = open_input(str(tmp_path)).columns
+    assert columns == (Column("image", "image"), Column("mask", "mask"), Column("label", "label", "int64"))
+
+
+def test_a_compressed_tar_is_not_divided_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part would have to unpack all before it."""
+    monkeypatch.setattr(tars, "shards_of_files", lambda sizes: 16)
+    path = simple(tmp_path / "a.tar", 2)
+    assert open_input(str(path)).default_shards == 16
+    with gzip.open(tmp_path / "b.tar.gz", "wb") as file:
+        file.write(path.read_bytes())
+    assert open_input(str(tmp_path / "b.tar.gz")).default_shards == 1

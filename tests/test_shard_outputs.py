@@ -9,7 +9,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,16 @@ from PIL import Image
 
 from augreg import ImageError
 from augreg.images.encoding import decode_mask, encode, encode_mask
-from augreg.sharding.outputs import KINDS, Output, OutputError, Writer, check_output, digest_of, open_writer
+from augreg.sharding.outputs import (
+    KINDS,
+    Output,
+    OutputError,
+    Writer,
+    check_output,
+    digest_of,
+    open_writer,
+    shard_file,
+)
 from augreg.sharding.records import Column
 from augreg.sharding.storage import Storage, open_storage
 
@@ -260,6 +269,7 @@ def test_json_keeps_what_it_has(storage: Storage) -> None:
     same = b'{"a":1,\n "b": "\xc3\xbc"}'
     targets = {"boxes": np.float32([[0.5, 1]]), "labels": ["猫"]}
     carried = {"json": b'{"labels": [1], "id": 3}', "score": np.float64(0.25), "on": date(2026, 1, 2), "no": None}
+    carried["took"] = timedelta(milliseconds=1500)
     outputs = [
         Output("a", IMAGE, carried={"json": same}),
         Output("b", IMAGE, {}, targets, None, carried),
@@ -272,8 +282,52 @@ def test_json_keeps_what_it_has(storage: Storage) -> None:
     assert found["a.json"] == same and found["c.json"] == b"[1]" and found["d.cls"] == b"tabby"
     assert json.loads(found["e.json"]) == {"k": [1]} and "猫".encode() in found["b.json"]
     assert json.loads(found["b.json"]) == {
-        "labels": ["猫"], "id": 3, "score": 0.25, "on": "2026-01-02", "boxes": [[0.5, 1.0]]
+        "labels": ["猫"], "id": 3, "score": 0.25, "on": "2026-01-02", "took": 1.5, "boxes": [[0.5, 1.0]]
     }  # fmt: skip
+
+
+def test_a_label_is_beside_what_has_its_name(storage: Storage) -> None:
+    """Nothing that is carried is lost: neither another label in the JSON, nor another member `cls`."""
+    write(storage, "tar", Output("a", IMAGE, label=7, carried={"cls": b"3"}))
+    found = members(storage)
+    assert found["a.cls"] == b"3" and json.loads(found["a.json"]) == {"label": 7}
+    write(storage, "folder", Output("b", IMAGE, label=7, carried={"json": b'{"label": "cat"}'}), shard=1)
+    assert storage.read("b.cls") == b"7" and json.loads(storage.read("b.json")) == {"label": "cat"}
+    writer = open_writer("tar", storage, 2, format="png")
+    with pytest.raises(ImageError, match="its JSON has score already, and would lose it; rename the column"):
+        writer.add(Output("c", IMAGE, carried={"json": b'{"score": 1}', "score": 2}))
+    writer.abort()
+
+
+def test_an_image_does_not_take_the_name_of_a_mask(storage: Storage) -> None:
+    """Two shards would write `a_mask.png`, with test-time steps, where copies have no number."""
+    writer = open_writer("folder", storage, 0, format="png", masks=["mask"])
+    with pytest.raises(ImageError, match="a_mask would be the mask of another image by its name; rename the image"):
+        writer.add(Output("a_mask", IMAGE))
+    writer.add(Output("a_mask-0", IMAGE))
+    write(storage, "folder", Output("a_mask", IMAGE), shard=1)
+
+
+def test_further_images_of_a_table_are_files_in_a_tar(storage: Storage) -> None:
+    images = {"depth": {"bytes": b"d", "path": "x/1.PNG"}, "flow": {"bytes": b"f", "path": None}}
+    write(storage, "tar", Output("a", IMAGE, carried={**images, "none": {"bytes": None, "path": "b.png"}}))
+    found = members(storage)
+    assert (found["a.depth.png"], found["a.flow"]) == (b"d", b"f")
+    assert json.loads(found["a.json"]) == {"none": {"bytes": None, "path": "b.png"}}
+
+
+def test_no_copy_has_a_name_that_readers_skip(storage: Storage) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    writer = open_writer("tar", storage, 0, format="png")
+    with pytest.raises(ImageError, match=r"__x__/a-0: readers of WebDataset's layout skip names like __x__; rename"):
+        writer.add(Output("__x__/a-0", IMAGE))
+    names = ["__x/a-0", "y/__x__/a-0", "__a__-0"]
+    for name in names:
+        writer.add(Output(name, IMAGE))
+    writer.close()
+    opened = {"url": "0.tar", "stream": io.BytesIO(storage.read("shard-000000.tar"))}
+    found = webdataset.tariterators.group_by_keys(webdataset.tariterators.tar_file_expander([opened]))
+    assert [sample["__key__"] for sample in found] == names
 
 
 def test_floats_of_normalized_images_in_tars_and_folders(storage: Storage) -> None:
@@ -321,6 +375,7 @@ def test_a_shard_that_is_begun_again_replaces_what_was_left(storage: Storage, to
     killed.add(FULL)
     other = open_writer(to, storage, 1, format="png", columns=COLUMNS)
     assert len(storage.names(temporary=True)) == 2 and storage.names() == []
+    storage.remove_temporary(shard_file(to, 0))
     first = write(storage, to, FULL)
     assert len(storage.names(temporary=True)) == 1  # the other shard is being written
     other.abort()
@@ -339,7 +394,9 @@ def test_masks_keep_their_palette() -> None:
     with Image.open(io.BytesIO(encode_mask(labels, palette))) as again:
         assert again.mode == "P" and again.getpalette() == image.getpalette()
         assert np.array_equal(np.asarray(again), np.eye(4, 5) * 3)
-    with pytest.raises(ImageError, match=r"^mask of a: the mask cannot be read: "):
+    with pytest.raises(
+        ImageError, match=r"^mask of a: the mask cannot be read: not an image in a format that Pillow reads$"
+    ):
         decode_mask(b"no image", "mask of a")
     deep = io.BytesIO()
     Image.fromarray(np.zeros((2, 2), np.uint16)).save(deep, "PNG")

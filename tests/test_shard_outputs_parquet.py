@@ -172,7 +172,7 @@ MISFITS: list[tuple[Output, str]] = [
     (Output("x", IMAGE, {}, {"boxes": [["a"]]}), r"its boxes does not fit the column"),
     (Output("x", IMAGE, label="bird"), "its label 'bird' is none of the 2 classes"),
     (Output("x", IMAGE, label=2), "its label is 2, and the 2 classes have numbers from 0"),
-    (Output("x", IMAGE, label=-1), "its label is -1, and the 2 classes have numbers from 0"),
+    (Output("x", IMAGE, label=-2), "its label is -2, and the 2 classes have numbers from 0"),
     (Output("x", IMAGE, carried={"n": 2**40}), "its n does not fit the column, which is int32"),
     (Output("x", IMAGE, carried={"n": 0.5}), "its n does not fit the column, which is int32: it has fractions or"),
     (Output("x", IMAGE, {}, {"labels": [1, 2.5]}), "its labels does not fit .*: it has fractions or keys"),
@@ -192,10 +192,10 @@ def test_a_copy_that_does_not_fit_stops_nobody(storage: Storage, output: Output,
     writer.add(Output("a", IMAGE, label=0))
     with pytest.raises(ImageError, match=says):
         writer.add(output)
-    writer.add(Output("b", IMAGE, label=1, carried={"n": np.int64(7), "other": None}))
+    writer.add(Output("b", IMAGE, label=-1, carried={"n": np.int64(7), "other": None}))
     writer.close()
     table = parquet.read_table(f"{storage.local}/shard-000000.parquet")
-    assert table["label"].to_pylist() == [0, 1] and table["n"].to_pylist() == [None, 7]
+    assert table["label"].to_pylist() == [0, -1] and table["n"].to_pylist() == [None, 7]
 
 
 def test_a_label_needs_a_column(storage: Storage) -> None:

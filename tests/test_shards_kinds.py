@@ -202,6 +202,37 @@ def test_class_folders_become_labels_and_their_names(tmp_path: Path) -> None:
     assert features["label"]["names"] == ["cat", "dog", "eel"]
 
 
+def test_what_datasets_knows_of_columns_stays(tmp_path: Path) -> None:
+    """Names of classes in any column, images that are carried, and -1, the label of images without a class."""
+    datasets = pytest.importorskip("datasets")
+    names = datasets.ClassLabel(names=["a", "b"])
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": names,
+            "coarse": names,
+            "parts": datasets.Sequence(names),
+            "depth": datasets.Image(),
+            "by": datasets.Value("string"),
+        }
+    )
+    image = {"bytes": PARTS[0].image, "path": None}
+    row = {"image": image, "label": -1, "coarse": 1, "parts": [0, 1], "depth": image, "by": "me"}
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list([row], features=features).to_parquet(str(tmp_path / "in.parquet"))
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    command = ["apply", str(tmp_path / "spec.yaml"), str(tmp_path / "in.parquet"), str(tmp_path / "out")]
+    assert main([*command, "--columns=other=depth", "--processes=1", "--quiet"]) == 0
+    made = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "out/*.parquet"), cache_dir=str(tmp_path / "cache"), split="train"
+    )
+    assert made.features == features
+    assert (made[0]["label"], made[0]["coarse"], made[0]["parts"]) == (-1, 1, [0, 1])
+    np.testing.assert_array_equal(np.asarray(made[0]["depth"]), pixels(PARTS[0].image))
+    manifest = json.loads((tmp_path / "out/augreg.json").read_text())
+    assert manifest["made_with"]["pyarrow"] == pa.__version__  # on which the bytes depend
+
+
 def test_a_missing_column_is_said_with_those_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     pq.write_table(pa.table({"photo": [b"x"], "label": [1]}), tmp_path / "in.parquet")
@@ -210,6 +241,21 @@ def test_a_missing_column_is_said_with_those_there_are(tmp_path: Path, capsys: p
         assert main([*command, *more]) == 2
         assert "photo" in (err := capsys.readouterr().err) and "label" in err
         assert not (tmp_path / "out").exists()
+
+
+def test_types_of_columns_come_from_several_shards(tmp_path: Path) -> None:
+    """The first shard has no boxes that would say what their scores are; the second is damaged."""
+    (tmp_path / "spec.yaml").write_text("targets: {boxes: xyxy, labels: [scores]}\nimage: [horizontal_flip]\n")
+    for number, (boxes, scores) in enumerate([([], []), ([], []), ([[1, 1, 5, 5]], [0.5])]):
+        about = json.dumps({"boxes": boxes, "scores": scores}).encode()
+        write_tar(tmp_path / f"in/{number}.tar", {"a.png": encoded(number), "a.json": about})
+    path = tmp_path / "in/1.tar"
+    path.write_bytes(path.read_bytes()[:700])
+    command = ["apply", str(tmp_path / "spec.yaml"), str(tmp_path / "in"), str(tmp_path / "out"), "--to=parquet"]
+    assert main([*command, "--processes=1", "--quiet"]) == 1
+    tables = [pq.read_table(tmp_path / f"out/shard-00000{number}.parquet") for number in (0, 2)]
+    assert [table["scores"].to_pylist() for table in tables] == [[[]], [[0.5]]]
+    assert tables[0].schema == tables[1].schema
 
 
 def test_floats_go_to_tars_as_npy_and_not_to_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sharded import SPEC, data_of, encoded, finished, write_tar, write_tars
 
 from augreg import Pipeline
 from augreg.__main__ import main
+from augreg.sharding import begin as begin_module
 from augreg.sharding.begin import Request, begin
 from augreg.sharding.job import Task
+from augreg.sharding.outcome import StopError
 from augreg.sharding.shard import make_shard
-from augreg.sharding.state import ShardRecord, State
-from augreg.sharding.storage import open_storage
+from augreg.sharding.state import Failures, ShardRecord, State
+from augreg.sharding.storage import Storage, open_storage
 
 
 @pytest.fixture
@@ -43,6 +49,7 @@ def apply(place: Path, *more: str, out: str = "out", source: str = "in") -> int:
         ("--test", "side was train and is test"),
         ("--format=jpg", "format was png and is jpg"),
         ("--to=folder", "to was tar and is folder"),
+        ("--columns=image=png", "named parts was {} and is {'image': 'png'}"),
         ("more input", "the input had 4 files and has 5"),
         ("other input", "the input has other tar files or names than before"),
     ],
@@ -85,6 +92,37 @@ def test_a_folder_of_something_else_is_left_alone(place: Path, capsys: pytest.Ca
     assert [path.name for path in (place / "out").iterdir()] == ["letter.txt"]
 
 
+def test_records_without_their_output_are_not_taken_for_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rm out/*` leaves the hidden folder."""
+    assert apply(place) == 0
+    for path in (place / "out").glob("[!.]*"):
+        path.unlink()
+    for more in ((), ("--dry-run",)):
+        assert apply(place, *more) == 2
+        assert (
+            "has the records of an output that is gone, in .augreg; remove .augreg as well" in capsys.readouterr().err
+        )
+    shutil.rmtree(place / "out/.augreg")
+    assert apply(place) == 0 and apply(place, "--verify") == 0
+
+
+def test_a_run_that_begins_while_another_has_begun_joins_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw no manifest, and then the shards of the other."""
+    found = begin_module.read_manifest
+    calls: list[Path] = []
+
+    def late(storage: Storage) -> Any:
+        before = found(storage)
+        if not calls:
+            calls.append(place)
+            assert apply(place, "--part=1/2") == 0
+        return before
+
+    monkeypatch.setattr(begin_module, "read_manifest", late)
+    assert apply(place, "--part=2/2") == 0
+    assert finished(place / "out") == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize("source", ["in", "in/in-0000.tar", "in/in-*.tar"])
 def test_an_output_is_not_put_among_its_inputs(source: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert apply(place, out="in", source=source) == 2
@@ -121,7 +159,8 @@ def test_views_and_clips_are_refused(spec: str, said: str, place: Path, capsys: 
         (["--part=2"], "got '2'"),
         (["--columns=image"], "expected names such as image=jpg,label=cls"),
         (["--columns=image=a,image=b"], "each once"),
-        (["--shards=0"], "expected a whole number from 1"),
+        (["--shards=0"], "expected a whole number from 1 to 1,000,000"),
+        (["--shards=1000001"], "expected a whole number from 1 to 1,000,000"),
         (["--shards=2", "--overwrite"], "--overwrite is not for an output in shards"),
         (["--address=auto"], "add --engine ray"),
     ],
@@ -132,6 +171,13 @@ def test_wrong_arguments(arguments: list[str], said: str, place: Path, capsys: p
         apply(place, *arguments)
     assert done.value.code == 2
     assert said in " ".join(capsys.readouterr().err.split())
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--no-masks", "--masks=masks"])
+def test_masks_of_tars_are_no_files_of_a_folder(option: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert apply(place, option) == 2
+    assert "--masks and --no-masks are for folders of images; here, --columns" in capsys.readouterr().err
     assert not (place / "out").exists()
 
 
@@ -152,6 +198,21 @@ def test_a_damaged_tar_fails_alone_and_is_made_once_it_is_whole(
     path.write_bytes(whole)
     assert apply(place) == 0
     assert data_of(place / "out") == data_of(place / "whole")
+
+
+def test_which_parts_the_first_samples_have_is_found_anew(place: Path) -> None:
+    """A label that was damaged in the first tar made all labels text; the same tar, repaired, is no other input."""
+    path = place / "in/in-0000.tar"
+    whole = path.read_bytes()
+    assert apply(place, out="whole") == 0
+    with tarfile.open(path) as tar:
+        (label,) = (member.offset_data for member in tar if member.name == "0000-00001.cls")
+    path.write_bytes(whole[:label] + b"?" + whole[label + 1 :])
+    assert apply(place) == 0
+    (place / "out/.augreg/shards/000000.json").unlink()
+    path.write_bytes(whole)
+    assert apply(place) == 0
+    assert (place / "out/shard-000000.tar").read_bytes() == (place / "whole/shard-000000.tar").read_bytes()
 
 
 def test_bad_images_are_listed_at_every_run_and_made_once_they_are_good(
@@ -272,6 +333,15 @@ def test_a_finished_shard_is_not_made_again_by_a_run_that_began_before(place: Pa
     assert make_shard(begun.job, unread) == record
 
 
+def test_a_spec_that_a_worker_cannot_use_is_no_failure_of_the_images(place: Path) -> None:
+    """Such as one with a plugin that another machine does not have."""
+    begun = begin(Request(Pipeline.from_spec(place / "spec.yaml"), str(place / "in"), str(place / "out"), "png"))
+    job = dataclasses.replace(begun.job, spec={**begun.job.spec, "image": [{"my_plugin.step": {}}]})
+    with pytest.raises(StopError, match=r"the spec cannot be used in this process: .*my_plugin"):
+        make_shard(job, next(begun.tasks()))
+    assert finished(place / "out") == set()
+
+
 def test_ctrl_c_leaves_nothing_half_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -309,10 +379,30 @@ def test_of_many_failures_the_first_are_printed(place: Path, capsys: pytest.Capt
         assert lines[start + 21] == "  and 10 more"
 
 
+def test_the_first_failures_do_not_depend_on_the_order_of_shards() -> None:
+    shards = [{f"shard {number}": "why" for number in range(start, start + 5)} for start in range(0, 40, 5)]
+    for order in (shards, shards[::-1]):
+        failures = Failures()
+        for each in order:
+            failures.add(each)
+        assert failures.count == 40 and list(failures.first) == [f"shard {number}" for number in range(20)]
+
+
+def test_failures_with_one_key_are_all_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("a.png", "b.png", "a.jpg", "c.png", "a.webp")
+    write_tar(place / "twins.tar", {name: encoded(number) for number, name in enumerate(names)})
+    assert apply(place, source="twins.tar") == 1
+    err = capsys.readouterr().err
+    assert "3 copies of 5 images written" in err and "2 images failed" in err
+    assert "  a: the key is there twice" in err and "  a (image 5 of the shard): the key is there twice" in err
+
+
 def test_half_written_files_go_once_all_shards_are_finished(place: Path) -> None:
     """Before, they may be those of a run that goes on."""
     assert apply(place, "--part=1/4") == 0
     half = place / "out/.12345678-1-00000000.augreg-part"
     half.write_bytes(b"half")
     assert apply(place, "--part=2/4") == 0 and half.exists()
+    assert apply(place) == 0 and not half.exists()
+    half.write_bytes(b"half")  # by a run that was killed after the last record
     assert apply(place) == 0 and not half.exists()

@@ -11,7 +11,7 @@ import pytest
 from sharded import encoded, write_tar
 
 from augreg.sharding.inputs import open_input
-from augreg.sharding.inputs.tars import _opened
+from augreg.sharding.inputs.tar_members import opened
 from augreg.sharding.records import InputError
 
 LONG = "e/" + "x" * 98 + ".j"  # one letter more than fits without a prefix
@@ -37,7 +37,7 @@ def write(path: Path, format: int) -> None:
 def test_members_are_those_of_tarfile(format: int, tmp_path: Path) -> None:
     path = tmp_path / "in.tar"
     write(path, format)
-    with _opened(str(path)) as members:
+    with opened(str(path)) as members:
         found = [(one.name, one.size, one.type, members.read(one) if one.isreg() else b"") for one in members]
     with tarfile.open(path) as tar:
         want = [(one.name, one.size, one.type, tar.extractfile(one).read() if one.isreg() else b"") for one in tar]  # type: ignore[union-attr]
@@ -53,7 +53,7 @@ def test_a_header_with_another_byte_is_damaged(byte: int, tmp_path: Path) -> Non
     second = 512 + -(-len(encoded(0)) // 512) * 512
     data[second + byte] ^= 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="a damaged tar"), _opened(str(path)) as members:
+    with pytest.raises(InputError, match="a damaged tar"), opened(str(path)) as members:
         list(members)
 
 

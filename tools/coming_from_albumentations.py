@@ -17,6 +17,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ os.environ["AUGREG_PLUGINS"] = "-albumentations"  # the table is about what is t
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import albumentations as A  # noqa: N812 - as its own documentation calls it
-from library_tables import lost, name_of, not_kept, table, write_or_check
+from library_tables import name_of, remarks, table, write_or_check
 
 import augreg
 
@@ -131,24 +132,6 @@ def values(cls: type) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def differences(cls: type, plain: list[str]) -> list[str]:
-    """What reports say, `plain` with the default arguments; then the arguments that are lost.
-
-    Those have their values unless there are many.
-    """
-    remarks = dict.fromkeys(plain)
-    found: dict[str, list[Any]] = {}
-    for key, value in values(cls):
-        outcome = imported(cls, **{key: value})
-        if outcome is None:
-            continue
-        if set(lost(outcome[1])) - set(lost(plain)):
-            found.setdefault(key, []).append(value)
-        else:
-            remarks |= dict.fromkeys(outcome[1])
-    return [*remarks, *not_kept(found)]
-
-
 def row(name: str, cls: type, in_plugin: bool) -> str:
     """The row of one transform."""
     outcome = imported(cls) if name not in ELSEWHERE else None
@@ -160,7 +143,8 @@ def row(name: str, cls: type, in_plugin: bool) -> str:
     if cls is A.Compose:
         return f"| {name} | the spec; inside of another, `{name_of(steps[0])}` | |"
     here = ", ".join(f"`{name_of(step)}`" for step in steps) or "nothing is needed"
-    return f"| {name} | {here} | {'; '.join(differences(cls, report)).replace('|', '/')} |"
+    said = remarks(report, values(cls), partial(imported, cls))
+    return f"| {name} | {here} | {'; '.join(said).replace('|', '/')} |"
 
 
 def tables() -> dict[str, str]:

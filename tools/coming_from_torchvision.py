@@ -15,12 +15,13 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from library_tables import line, lost, name_of, not_kept, table, write_or_check
+from library_tables import line, lost, name_of, remarks, table, write_or_check
 from torchvision.transforms import InterpolationMode, v2
 
 import augreg
@@ -76,7 +77,7 @@ ELSEWHERE: Mapping[str, str] = {
     "LinearTransformation": "nothing: whitening is for small images and old models",
     "SanitizeKeyPoints": "`targets: {keypoints: drop}`",
     "SetClampingMode": "nothing: boxes are clipped once, at the end",
-    "UniformTemporalSubsample": "nothing; choose the frames in the data set, see [clips](targets.md#clips)",
+    "UniformTemporalSubsample": "nothing; choose the frames in the dataset, see [clips](targets.md#clips)",
 }
 """What to do instead of transforms that have no step."""
 
@@ -135,21 +136,6 @@ def values(cls: type) -> Iterator[tuple[str, Any]]:
         yield from ((key, value) for value in (*tried, *TRIED.get(f"{cls.__name__}.{key}", ())))
 
 
-def differences(cls: type, plain: list[str]) -> list[str]:
-    """What reports say, `plain` with the default arguments; then the arguments that are lost."""
-    remarks = dict.fromkeys(plain)
-    found: dict[str, list[Any]] = {}
-    for key, value in values(cls):
-        outcome = imported(cls, **{key: value})
-        if outcome is None:
-            continue
-        if set(lost(outcome[1])) - set(lost(plain)):
-            found.setdefault(key, []).append(value)
-        else:
-            remarks |= dict.fromkeys(outcome[1])
-    return [*remarks, *not_kept(found, lambda value: str(getattr(value, "name", repr(value))))]
-
-
 def row(name: str, cls: type) -> str:
     """The row of one transform."""
     if name in ELSEWHERE:
@@ -163,7 +149,10 @@ def row(name: str, cls: type) -> str:
     here = ", ".join(f"`{name_of(step)}`" for step in steps) or "nothing is needed"
     if cls is v2.Compose:
         return f"| {name} | the spec; inside of another, `sequential` | |"
-    return f"| {name} | {here} | {'; '.join(differences(cls, report)).replace('|', '/')} |"
+    said = remarks(
+        report, values(cls), partial(imported, cls), lambda value: str(getattr(value, "name", repr(value)))
+    )
+    return f"| {name} | {here} | {'; '.join(said).replace('|', '/')} |"
 
 
 def call(text: str) -> str:

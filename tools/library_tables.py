@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from augreg.steps.describe import flow
 
-__all__ = ["line", "lost", "name_of", "not_kept", "table", "updated", "write_or_check"]
+__all__ = ["line", "lost", "name_of", "remarks", "table", "updated", "write_or_check"]
 
 
 def name_of(step: Any) -> str:
@@ -35,13 +35,36 @@ def lost(report: Iterable[str]) -> list[str]:
     return [text for text in report if "left out" in text or "not kept" in text or " became " in text]
 
 
-def not_kept(found: Mapping[str, list[Any]], shown: Callable[[Any], str] = repr) -> list[str]:
-    """The arguments that are lost, with their values unless there are many; an empty list if none is."""
+Imported: TypeAlias = tuple[list[Any], list[str]] | None
+"""The steps of a transform and the lines of the report; None if the library refuses the arguments."""
+
+
+def remarks(
+    plain: list[str],
+    values: Iterable[tuple[str, Any]],
+    imported: Callable[..., Imported],
+    shown: Callable[[Any], str] = repr,
+) -> list[str]:
+    """What reports say, `plain` with the default arguments; then the arguments whose values are lost.
+
+    `values` are the arguments to try, and `imported` makes the transform with one. Lost arguments are shown with
+    their values unless there are many.
+    """
+    said = dict.fromkeys(plain)
+    found: dict[str, list[Any]] = {}
+    for key, value in values:
+        outcome = imported(**{key: value})
+        if outcome is None:
+            continue
+        if set(lost(outcome[1])) - set(lost(plain)):
+            found.setdefault(key, []).append(value)
+        else:
+            said |= dict.fromkeys(outcome[1])
     names = [
         f"`{key}`" if len(bad) > 2 else " and ".join(f"`{key}={shown(value)}`" for value in bad)
         for key, bad in found.items()
     ]
-    return [f"not kept: {', '.join(names)}"] if names else []
+    return [*said, *([f"not kept: {', '.join(names)}"] if names else [])]
 
 
 def table(head: Iterable[str], rows: Iterable[str]) -> str:

@@ -102,7 +102,7 @@ def pages(registry: Registry, captions: Mapping[str, Sequence[str]]) -> dict[str
     for kind in kinds:
         about = describe.ABOUT.get(kind, f"For the `image` section: {KINDS[kind]}.")
         lines = [f"# {kind.capitalize()}", "", about]
-        lines += ["[All steps](../transforms.md) says what they have in common, and lists the other families."]
+        lines += ["[All steps](../transforms.md) explains what they have in common, and lists the other families."]
         for name, cls in steps[kind].items():
             text = describe.reference(name, cls)
             lines += ["", f"## `{name}`", "", *text[:2], *_shown(name, captions.get(name, ())), *text[2:]]
@@ -121,9 +121,11 @@ def _index(steps: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "# Transforms and regularizers",
         "",
-        "`make docs` writes this page and those of the families from the code.",
+        "Every step that a spec can use, by family, with its arguments, its test-time rule and an example.",
+        "`augreg show NAME` prints the same for one step, including steps of plugins.",
+        "(`make docs` writes these pages from the code.)",
     ]
-    lines += ["`augreg show NAME` prints the same of one step, also of a plugin.", "", describe.COMMON]
+    lines += ["The [glossary](glossary.md) explains the terms.", "", describe.COMMON]
     for kind, members in steps.items():
         lines += [
             "",

@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--test", action="store_true", help="apply the test-time steps of the spec; one copy")
     parser.add_argument("--overwrite", action="store_true", help="replace copies, also those of another spec")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
-    apply_shards.add_options(parser, positive)
+    apply_shards.add_options(parser)
     parser.set_defaults(run=run, usage_error=parser.error)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,14 @@ __all__ = ["add_options", "in_shards", "run"]
 
 _RESUME = "stopping; run the command again to resume"
 _WILD = "*?[{"
+_MOST_SHARDS = 1_000_000  # each is a file, its record another
 
 
-def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    """Declare the options of outputs in shards. `positive` is the type of whole numbers from 1."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of outputs in shards."""
     group = parser.add_argument_group("output in shards (docs/scale.md)")
     group.add_argument("--to", choices=("tar", "parquet", "folder"), help="kind of output (that of the input)")
-    group.add_argument("--shards", metavar="N", type=positive, help="number of output shards (by the input)")
+    group.add_argument("--shards", metavar="N", type=_shards, help="number of output shards (by the input)")
     group.add_argument("--part", metavar="I/N", type=_part, help="make part I of N of the shards, I from 1 to N")
     group.add_argument(
         "--columns",
@@ -46,6 +47,12 @@ def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int])
     group.add_argument("--retry-failed", action="store_true", help="make shards with failed images again")
     group.add_argument("--engine", choices=("local", "ray"), help="processes of this machine (local), or Ray")
     group.add_argument("--address", metavar="ADDRESS", help="address of a Ray cluster (one on this machine)")
+
+
+def _shards(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= _MOST_SHARDS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {_MOST_SHARDS:,}, got {text!r}")
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -147,14 +154,13 @@ def _run(arguments: argparse.Namespace, begun: Begun) -> int:
                 failures.add(record.failures)
                 copies, images, made = copies + record.copies, images + record.images, made + 1
             bar.update(1 if total is None else (begun.images([shard]) or 0))
-    if made:
-        State(job.storage).clean_up(job.shards)
+    State(job.storage).clean_up(job.shards)
     if not arguments.quiet:
         existed = f", {len(begun.finished)} of {len(begun.part)} shards existed already" * bool(begun.finished)
         print_error(f"{copies} copies of {images} images written to {job.storage.location} in {made} shards{existed}")
     print_failures(failures, "images failed; --retry-failed makes their shards again")
     of_shards = Failures()
-    of_shards.add({f"shard {shard}": lost[shard] for shard in sorted(lost)})
+    of_shards.add({f"shard {shard}": reason for shard, reason in lost.items()})
     print_failures(of_shards, "shards failed, and are not finished")
     if busy:
         print_error(
@@ -176,7 +182,7 @@ def _outcomes(arguments: argparse.Namespace, begun: Begun) -> Generator[parallel
             tasks,
             address=arguments.address,
             processes=arguments.processes,
-            versions=functools.partial(made_with, begun.job.pipeline.backend),
+            versions=functools.partial(made_with, begun.job.pipeline.backend, begun.job.to),
             sees=_local_places(arguments, begun),
             tell=print_error,
             message=_RESUME,

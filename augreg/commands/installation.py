@@ -85,7 +85,8 @@ def _missing(registry: Any) -> list[str]:
 
 
 def _row(plugin: dict[str, Any]) -> tuple[str, ...]:
-    status = plugin["error"] or f"{plugin['names']} names"
+    count = plugin["names"]
+    status = plugin["error"] or f"{count} name{'s' * (count != 1)}"
     if plugin["load_errors"]:
         status += f", {len(plugin['load_errors'])} of which do not load"
     return plugin["namespace"], f"{plugin['distribution']} {plugin['version']}", plugin["license"], status

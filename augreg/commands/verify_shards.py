@@ -34,7 +34,7 @@ class _Check:
 
 def verify(arguments: argparse.Namespace, request: Request) -> int:
     """Compare an output with its manifest; with --verify-inputs, its input too. Returns 0 if all is well, else 1."""
-    from augreg.sharding.state import Failures
+    from augreg.sharding.state import FOLDER, Failures, shard_name
     from augreg.sharding.verify import open_output, strays
 
     output = open_output(request, inputs=arguments.verify_inputs)
@@ -53,6 +53,12 @@ def verify(arguments: argparse.Namespace, request: Request) -> int:
             bar.update()
     where = output.storage.location
     print_error(*(f"{where}: shard {shard} {problem}" for shard, problem in sorted(problems)))
+    if problems:
+        record = f"{where}/{FOLDER}/shards/{shard_name(min(problems)[0])}.json"
+        print_error(
+            "the command without --verify makes what is not finished; what is finished is made again once its record "
+            f"is removed, such as {record}"
+        )
     stray = strays(output)
     print_error(*(f"{where}/{name}: {what}" for name, what in stray))
     print_failures(failures, "images failed")

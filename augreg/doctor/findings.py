@@ -77,19 +77,23 @@ class Report:
     def __str__(self) -> str:
         counts = {name: sum(finding.severity == name for finding in self.findings) for name in _ORDER}
         summary = [f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
-        lines = [", ".join(summary) if summary else "nothing found"]
+        lines = [", ".join(summary) if summary else self._nothing_found]
         for finding in self.findings:
             lines += ["", str(finding)]
         lines += ["", *(f"checked: {line}" for line in self.checked)]
         lines += [f"not checked: {line}" for line in self.unchecked]
         return "\n".join(lines).rstrip()
 
+    @property
+    def _nothing_found(self) -> str:
+        return "nothing found" + "; some checks could not be made, see below" * bool(self.unchecked)
+
     def _repr_html_(self) -> str:
         """For notebooks."""
         header = ("severity", "where", "check", "seen", "why", "do")
         rows = ((each.severity, each.where, each.check, each.seen, each.why, each.remedy) for each in self.findings)
         below = [*(f"checked: {line}" for line in self.checked), *(f"not checked: {line}" for line in self.unchecked)]
-        return notebook.table("Loader report" if self.findings else "nothing found", header, rows, below)
+        return notebook.table("Loader report" if self.findings else self._nothing_found, header, rows, below)
 
 
 class Findings:

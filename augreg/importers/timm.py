@@ -61,7 +61,7 @@ def _set_channels(size: Any, walk: Translation) -> None:
         walk.options["channels"] = "gray"
         walk.report.append(
             f"timm create_transform: input_size={tuple(size)} became `channels: gray`, as input_img_mode='L' does in "
-            "timm's data sets: files and PIL images are read in one channel"
+            "timm's datasets: files and PIL images are read in one channel"
         )
 
 

@@ -1,4 +1,4 @@
-"""Step 1: is the loss of the new model that of a model which knows nothing?
+"""Step 1: is the loss of the new model that of an untrained model?
 
 It is measured with weight decay, penalties, dropout and augmentation off, and compared with the loss of zero outputs
 (log C for C classes) and with that of the best constant outputs (the entropy of the frequencies of the labels). The
@@ -141,13 +141,13 @@ def _judged(seen: _Measured) -> Result:
     if not math.isfinite(seen.loss):
         summary, verdict = f"the loss of the new model is {seen.loss}", "fail"
     elif seen.loss > high:
-        summary, verdict = f"the loss {seen.loss:.3f} is above what a model that knows nothing has", "fail"
+        summary, verdict = f"the loss {seen.loss:.3f} is above that of an untrained model", "fail"
     elif seen.loss < low:
-        summary, verdict = f"the loss {seen.loss:.3f} is below what a model that knows nothing can have", "fail"
+        summary, verdict = f"the loss {seen.loss:.3f} is below what an untrained model can have", "fail"
     elif math.isinf(high):
         summary = f"the loss {seen.loss:.3f} cannot be judged: outputs without knowledge have no such loss"
     else:
-        summary = f"the loss {seen.loss:.3f} is that of a model that knows nothing"
+        summary = f"the loss {seen.loss:.3f} is that of an untrained model"
     if causes and verdict == "pass":
         certain = any(cause.name in ("double softmax", "summed loss") for cause in causes)
         verdict, summary = "fail" if certain else "warning", f"{summary}, but: {causes[0].name}"

@@ -1,4 +1,4 @@
-"""Step 2: can the model learn a few samples by heart, with every noise off?
+"""Step 2: can the model memorize a few samples, with every noise off?
 
 If it cannot, something is broken, and probes find out what: gradients, the optimizer, the rate. Some faults let it
 learn a few samples all the same (labels that do not belong to their images, a frozen layer): the probes run anyway.

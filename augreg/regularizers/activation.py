@@ -25,11 +25,11 @@ _HIDDEN = (
 class Activation:
     """Replace activation modules by another function: `activation: gelu`, or `{to: gelu, at: features.*}`.
 
-    By default every module that computes a known activation is replaced, also one of another library, such as
-    transformers' GELUActivation. Sigmoids are left, which are mostly gates and outputs; select them explicitly: `at:
-    {type: Sigmoid}`. Functions that a forward calls (`torch.relu(x)`) are not modules and cannot be replaced.
-    `inplace` is kept if the new module supports it. `slope` is the slope of leaky_relu for negative inputs (default
-    0.01), or the initial slope of prelu (default 0.25).
+    By default every module that computes a known activation is replaced, including those of other libraries, such as
+    transformers' GELUActivation. Sigmoids are not replaced, because most of them are gates and outputs; to replace
+    them, select them: `at: {type: Sigmoid}`. Functions that are called in `forward` (`torch.relu(x)`) are not modules
+    and cannot be replaced. `inplace` is kept if the new module supports it. `slope` is the slope of leaky_relu for
+    negative inputs (default 0.01), or the initial slope of prelu (default 0.25).
 
     `prelu` adds one parameter per module, and so a key to `state_dict`; attach it before you create the optimizer.
     `selu` keeps mean 0 and variance 1 only with `init: lecun`, and with alpha dropout instead of dropout (Klambauer

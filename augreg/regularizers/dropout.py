@@ -119,9 +119,9 @@ class Dropout(_MaskingDropout):
 class SpatialDropout(_MaskingDropout):
     """Set whole channels of a feature map to zero with probability p, and scale the others up.
 
-    One draw per sample and channel, for any number of spatial dimensions: neighboring units are strongly correlated,
-    so dropping them independently removes little information. The modes are those of `dropout`. Tompson et al. 2015,
-    arXiv 1411.4280.
+    One draw per sample and channel, for any number of spatial dimensions. Neighboring units are strongly correlated,
+    so dropping them one by one would remove little information. The modes are those of `dropout`. Tompson et al.
+    2015, arXiv 1411.4280.
     """
 
     at: At
@@ -144,7 +144,7 @@ class SpatialDropout(_MaskingDropout):
 class AlphaDropout(_Dropout):
     """Set each unit with probability p to the value where SELU saturates, and restore mean 0 and variance 1.
 
-    For networks of SELU units, after the activation. Klambauer et al. 2017, arXiv 1706.02515.
+    For networks with SELU activations, after the activation. Klambauer et al. 2017, arXiv 1706.02515.
     """
 
     at: At

@@ -23,8 +23,8 @@ __all__ = ["ActivationNoise"]
 class ActivationNoise:
     """Add normal noise of standard deviation `std` to each unit, in the units of the activations.
 
-    `on: input` adds it to the module's first input instead of its output. On the input of a network, for small std,
-    it acts as a penalty on the squared gradient of the output: Bishop 1995 (Neural Computation 7).
+    `on: input` adds it to the module's first input instead of its output. For a small std, noise on the input of a
+    network acts like a penalty on the squared gradient of the output: Bishop 1995 (Neural Computation 7).
     """
 
     at: At

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from augreg.sharding.inputs import open_input
 from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import OtherOutputError, check_empty, claim, differences, made_with, read_manifest
 from augreg.sharding.outputs import check_output
-from augreg.sharding.records import Column, Input
+from augreg.sharding.records import Column, Input, InputError, Sample
 from augreg.sharding.state import Failures, State
 from augreg.sharding.storage import Storage, open_storage
 
@@ -43,6 +44,20 @@ class Request:
     test: bool = False
     masks: bool | str = True
     columns: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is in the manifest whatever the input is."""
+        found = {
+            "shards": self.shards,
+            "to": self.to,
+            "format": self.format,
+            "copies": self.copies,
+            "side": "test" if self.test else "train",
+            "epoch": self.epoch,
+            "fingerprint": self.pipe.fingerprint,
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
     _check_apart(request.source, storage)
     before = read_manifest(storage)
     if before is None:
-        check_empty(storage)
+        before = check_empty(storage)
     outputs: list[Path] = []
     input = open_input(
         request.source,
@@ -153,8 +168,13 @@ def _job(request: Request, storage: Storage, input: Input, before: Mapping[str, 
         request.test,
         input.classes,
         _columns(input, to, shards, earlier),
+        () if input.kind == "folder" and request.masks is True else _masks(input),
         to == "folder" or shards < input.names,
     )
+
+
+def _masks(input: Input) -> tuple[str, ...]:
+    return tuple(column.name for column in input.columns if column.kind == "mask")
 
 
 def _columns(input: Input, to: str, shards: int, earlier: Mapping[str, Any]) -> tuple[Column, ...]:
@@ -163,7 +183,14 @@ def _columns(input: Input, to: str, shards: int, earlier: Mapping[str, Any]) -> 
         return tuple(Column(*column) for column in earlier["columns"])
     if to != "parquet" or all(column.type or column.kind not in ("targets", "carried") for column in input.columns):
         return input.columns
-    return typed(input.columns, itertools.islice(input.piece(0, shards).samples(), _SAMPLES))
+    return typed(input.columns, itertools.islice(_first_samples(input, shards), _SAMPLES))
+
+
+def _first_samples(input: Input, shards: int) -> Iterator[Sample]:
+    """The samples of the first shards. What is damaged is said when it is to be made."""
+    for shard in range(min(shards, _SAMPLES)):
+        with contextlib.suppress(InputError):
+            yield from input.piece(shard, shards).samples()
 
 
 def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
@@ -171,12 +198,9 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
     return {
         "shards": job.shards,
         "to": job.to,
-        "format": job.format,
-        "copies": job.copies,
-        "side": "test" if job.test else "train",
-        "epoch": job.epoch,
+        **request.asked,
         "masks": masks,
-        "fingerprint": request.pipe.fingerprint,
+        "named parts": dict(sorted(request.columns.items())),
         "backend": job.spec["backend"],
         "input": {
             "kind": input.kind,
@@ -184,11 +208,11 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
             "count": input.count,
             "fingerprint": input.fingerprint,
             "classes": list(input.classes),
-            "columns": [list(column) for column in input.columns],
         },
         "columns": [list(column) for column in job.columns],
-        "location": _absolute(request.source),
-        "made_with": dict(made_with(job.spec["backend"])),
+        "location": _absolute(request.source)
+        + (f" with masks of {_absolute(request.masks)}" if isinstance(request.masks, str) else ""),
+        "made_with": dict(made_with(job.spec["backend"], job.to)),
         "spec": request.pipe.to_spec(),
     }
 

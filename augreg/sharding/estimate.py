@@ -10,7 +10,7 @@ from typing import Final
 from augreg.sharding.begin import Begun
 from augreg.sharding.outputs import Output
 from augreg.sharding.records import InputError
-from augreg.sharding.shard import augment
+from augreg.sharding.shard import outputs
 
 __all__ = ["Estimate", "estimate"]
 
@@ -59,7 +59,7 @@ def estimate(begun: Begun) -> Estimate:
             continue
         for sample in read:
             try:
-                sizes.append(sum(_stored(output, begun.job.to) for output in augment(begun.job, sample)))
+                sizes.append(sum(_stored(output, begun.job.to) for output in outputs(begun.job, sample)))
             except Exception as error:  # the run lists it, too
                 failures[sample.key] = str(error)
     images = round(sum(counts) / len(counts) * len(unfinished)) if known is None and counts else known or 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,6 +40,8 @@ class Job:
     test: bool = False
     classes: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    masks: tuple[str, ...] = ()
+    """The masks that are not beside the images of a folder, where no image has the name of one."""
     with_source: bool = False
     """Whether names begin with that of the file of the input, which alone makes them differ."""
 
@@ -45,6 +49,12 @@ class Job:
     def pipeline(self) -> Pipeline:
         """The pipeline of the spec; made once in each process."""
         return Pipeline.from_spec(self.spec)
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """A hash of all that says what is made of a sample."""
+        what = [self.pipeline.fingerprint, self.spec["backend"], self.format, self.epoch, self.test]
+        return hashlib.sha256(json.dumps(what).encode()).digest()
 
     def name_of(self, sample: Sample) -> str:
         """The name of the copies of a sample, without the number of the copy."""

@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from augreg.images.folders import MANIFEST
+from augreg.sharding.records import Column
 from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
 
-__all__ = ["MANIFEST", "OtherOutputError", "check_empty", "claim", "differences", "made_with", "read_manifest"]
+__all__ = [
+    "MANIFEST", "OtherOutputError", "check_empty", "check_equal", "claim", "differences", "made_with",
+    "read_manifest",
+]  # fmt: skip
 
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
 _SHOWN: Final = 12  # letters of a fingerprint
@@ -22,12 +26,13 @@ class OtherOutputError(Exception):
     """The folder contains files of another run."""
 
 
-def made_with(backend: str) -> Mapping[str, str]:
-    """The versions of the libraries on which the bytes depend."""
+def made_with(backend: str, to: str = "folder") -> Mapping[str, str]:
+    """The versions of the libraries on which the bytes of an output of a kind depend."""
     from augreg import __version__
 
     names = ["numpy", "pillow"]
     names += {"opencv": ["opencv-python-headless"], "native": ["augreg-native"]}.get(backend, [])
+    names += ["pyarrow"] if to == "parquet" else []
     versions = {"augreg": __version__}
     for name in names:
         try:
@@ -63,18 +68,31 @@ def _valid(manifest: Mapping[str, Any]) -> bool:
         type(shards) is int
         and 1 <= shards < 2**31
         and isinstance(columns, list)
-        and all(isinstance(column, list) and len(column) == 3 for column in columns)
+        and all(isinstance(column, list) and len(column) == len(Column._fields) for column in columns)
         and all(isinstance(manifest.get(name), str) for name in texts)
         and all(isinstance(manifest.get(name), dict) for name in ("input", "made_with"))
     )
 
 
-def check_empty(storage: Storage) -> None:
-    """Raise OtherOutputError unless a place for a new output is empty, or another run is about to begin there."""
-    if any(name != MANIFEST and not name.startswith(f"{FOLDER}/") for name in storage.names("")):
+def check_empty(storage: Storage) -> dict[str, Any] | None:
+    """Raise OtherOutputError unless a place for a new output is empty: `rm OUT/*` leaves the records of the old one.
+
+    Returns the manifest if another run has begun there meanwhile: then the files are its own.
+    """
+    others = [name for name in storage.names("") if name != MANIFEST and not name.endswith(".lock")]
+    if not others:
+        return None
+    manifest = read_manifest(storage)
+    if manifest is None and all(name.startswith(f"{FOLDER}/") for name in others):
+        raise OtherOutputError(
+            f"{storage.location} has the records of an output that is gone, in {FOLDER}; remove {FOLDER} as well, "
+            "or choose another folder"
+        )
+    if manifest is None:
         raise OtherOutputError(
             f"{storage.location} is not empty, and was not written by augreg apply; choose another folder"
         )
+    return manifest
 
 
 def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
@@ -93,15 +111,7 @@ def claim(storage: Storage, manifest: Mapping[str, Any]) -> list[str]:
 
 def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
     """Notes on harmless differences of two manifests of one output. Raises OtherOutputError for others."""
-    changes = [
-        _input_change(before.get("input", {}), manifest["input"])
-        if key == "input"
-        else f"{key} was {_shown(key, before.get(key, 'not recorded'))} and is {_shown(key, value)}"
-        for key, value in manifest.items()
-        if key not in _FREE and before.get(key) != value
-    ]
-    if changes:
-        raise OtherOutputError(f"{location} contains the output of another run: {', '.join(changes)}; {_ADVICE}")
+    check_equal(location, before, manifest)
     notes = []
     if before.get("location") != manifest["location"]:
         notes.append(f"the input was at {before.get('location')}, and is at {manifest['location']} with equal names")
@@ -112,8 +122,21 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
     return notes
 
 
+def check_equal(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
+    """Raise OtherOutputError if a manifest, or a part of one, differs in what must be the same."""
+    changes = [
+        _input_change(before.get("input", {}), manifest["input"])
+        if key == "input"
+        else f"{key} was {_shown(key, before.get(key, 'not recorded'))} and is {_shown(key, value)}"
+        for key, value in manifest.items()
+        if key not in _FREE and before.get(key) != value
+    ]
+    if changes:
+        raise OtherOutputError(f"{location} contains the output of another run: {', '.join(changes)}; {_ADVICE}")
+
+
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    known = {"kind": "the kind of input", "columns": "the parts of a sample", "classes": "the classes"}
+    known = {"kind": "the kind of input", "classes": "the classes"}
     for key, what in known.items():
         if before.get(key) != now[key]:
             return f"{what} was {_shown(key, before.get(key))} and is {_shown(key, now[key])}"

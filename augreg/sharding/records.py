@@ -44,12 +44,14 @@ class Sample:
 class Column(NamedTuple):
     """A part that the samples of an input have: its name, and what it is: image, mask, targets, label or carried.
 
-    `type` is the type of its values in Parquet as text, such as int64, or "" where the input does not say.
+    `type` is the type of its values in Parquet as text, such as int64, or "" where the input does not say. `feature`
+    is what Hugging Face datasets notes about it, as JSON, such as the names of classes.
     """
 
     name: str
     kind: str
     type: str = ""
+    feature: str = ""
 
 
 class Piece(Protocol):

@@ -6,7 +6,7 @@ them, so that a run reads those few and no others.
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -21,6 +21,7 @@ FOLDER: Final = ".augreg"
 """The folder in an output for what is no data."""
 _RECORD: Final = re.compile(r"(?:.*/)?(\d{6,})\.json\Z", re.ASCII)
 _MARKER: Final = re.compile(r"(?:.*/)?(\d{6,})\Z", re.ASCII)
+_DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
 _FIRST: Final = 20
 """Failures of which the reasons are kept."""
 _RECORDS: Final = f"{FOLDER}/shards/"
@@ -43,7 +44,10 @@ class ShardRecord(msgspec.Struct, frozen=True):
 
 
 class Failures:
-    """Images that failed: how many, and why the first of them did, by key. There may be more than fit in memory."""
+    """Images that failed: how many, and why the first of them did, by key. There may be more than fit in memory.
+
+    Whatever the order in which shards are done, the first are the same.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -52,7 +56,13 @@ class Failures:
     def add(self, failures: Mapping[str, str]) -> None:
         """Add those of a shard."""
         self.count += len(failures)
-        self.first |= dict(itertools.islice(failures.items(), max(0, _FIRST - len(self.first))))
+        self.first = dict(heapq.nsmallest(_FIRST, (self.first | dict(failures)).items(), key=_order))
+
+
+def _order(failure: tuple[str, str]) -> list[object]:
+    """Keys in the order of the numbers in them: 9 before 10."""
+    parts = _DIGITS.split(failure[0])
+    return [(len(part), part) if number % 2 else part for number, part in enumerate(parts)]
 
 
 def shard_name(shard: int) -> str:
@@ -88,10 +98,13 @@ class State:
     def write(self, record: ShardRecord) -> None:
         """Record that a shard is finished; its data must be in place. Call it under the lock of the shard."""
         name = f"{_RECORDS}{shard_name(record.shard)}.json"
-        self._storage.remove_temporary(name)  # of a run that was killed
         if record.failures:
             self._storage.write(f"{_MARKERS}{shard_name(record.shard)}", b"")
         self._storage.write(name, msgspec.json.encode(record))
+
+    def remove_temporary(self, shard: int) -> None:
+        """Remove what a killed run left of a record that it was writing."""
+        self._storage.remove_temporary(f"{_RECORDS}{shard_name(shard)}.json")
 
     def clean_up(self, shards: int) -> None:
         """Remove what killed runs left half-written, if all shards are finished: then no run is writing."""

@@ -6,9 +6,10 @@ import os
 import secrets
 import zlib
 
-__all__ = ["checked", "is_temporary", "temporary_name", "temporary_start"]
+__all__ = ["PART", "checked", "is_temporary", "temporary_name", "temporary_start"]
 
-_PART = ".augreg-part"
+PART = ".augreg-part"
+"""How the names of temporary files end. They begin with a dot."""
 
 
 def checked(name: str) -> str:
@@ -29,10 +30,10 @@ def temporary_start(name: str) -> str:
 def temporary_name(name: str) -> str:
     """A name for a temporary file beside the file `name`, which no other process uses."""
     folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{temporary_start(last)}{os.getpid()}-{secrets.token_hex(4)}{_PART}"
+    return f"{folder}{slash}{temporary_start(last)}{os.getpid()}-{secrets.token_hex(4)}{PART}"
 
 
 def is_temporary(name: str) -> bool:
     """Whether a file is a temporary one."""
     last = name.rpartition("/")[2]
-    return last.startswith(".") and last.endswith(_PART)
+    return last.startswith(".") and last.endswith(PART)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from augreg.sharding.begin import Request, begin, part_of
-from augreg.sharding.manifest import MANIFEST, OtherOutputError, read_manifest
+from augreg.sharding.manifest import MANIFEST, OtherOutputError, check_equal, read_manifest
 from augreg.sharding.outputs import digest_of, shard_file
 from augreg.sharding.records import Input, InputError, Piece
 from augreg.sharding.shard import input_digest
@@ -50,7 +50,7 @@ class OutputToCheck:
 
 
 def open_output(request: Request, inputs: bool) -> OutputToCheck:
-    """Open an output that must be there. Raises OtherOutputError if it is missing, or that of another spec."""
+    """Open an output that must be there. Raises OtherOutputError if it is missing, or that of another run."""
     storage = open_storage(request.out)
     manifest = read_manifest(storage)
     if manifest is None:
@@ -58,8 +58,7 @@ def open_output(request: Request, inputs: bool) -> OutputToCheck:
     if inputs:
         begun = begin(request, write=False)
         return OutputToCheck(storage, begun.job.to, begun.job.shards, begun.part, begun.input, begun.notes)
-    if manifest["fingerprint"] != request.pipe.fingerprint:
-        raise OtherOutputError(f"{storage.location} is the output of another spec")
+    check_equal(storage.location, manifest, request.asked)
     return OutputToCheck(storage, manifest["to"], manifest["shards"], part_of(request.part, manifest["shards"]))
 
 

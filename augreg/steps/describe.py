@@ -201,18 +201,26 @@ COMMON = """\
 Every step of the `image` section also takes `p`, the probability that it is applied, `test`, which overrides its
 test-time rule (`off`, the name of a rule, or steps), and `uid`, a name for its stream of random numbers. The steps of
 the `batch` section, under Mixing, take `p` and `uid`; those of `model` and `loss` have no arguments in common. The
-steps under Choose contain other steps, of `image` or of `batch`. A single value is the first argument, and a
-[schedule](schedules.md) of the epoch is allowed wherever a number is.
+steps under Choose contain other steps, of `image` or of `batch`.
+
+In a spec, a single value after the name of a step is its first argument: `rotate: 10` is `rotate: {degrees: 10}`. A
+[schedule](schedules.md) of the epoch is allowed wherever a number is. An argument that is `null` is not used, or is
+chosen by the step.
+
+The test-time rule of a step says what replaces its randomness when `pipe.test`, or the model in evaluation, is used.
+"Exact for" names the quantity whose mean over the random numbers the rule gives without error; "nothing" means that
+the rule is only an approximation.
 
 An image step in which nothing is random, because `p` is 1 and the arguments leave no choice (`degrees: [90, 90]`), is
 applied at test time exactly as in training, whatever its rule; `test: off` leaves it out. A step that changes the
-size of the image with a `p` below 1, in any epoch, needs `test`, unless a later step resizes to one size; so does a
-container that may end at several sizes. One that always ends at the same other size takes its first step."""
+size of the image with a `p` below 1, in any epoch, needs `test`, unless a later step resizes to one size. So does a
+container whose results may have several sizes. If all of its possible results have the same new size, a container
+applies the first steps that it may draw at test time; `one_of` applies the step with the largest weight."""
 """What all steps have in common, in Markdown."""
 ABOUT: Mapping[str, str] = {
-    "mixing": "For the `batch` section: they mix the images of a batch, and their labels accordingly.",
-    "regularizer": "For the `model` section: attached to the modules that `at` selects.",
-    "loss": "For the `loss` section: they add to the loss, or change its target or the weights.",
+    "mixing": "For the `batch` section: steps that mix the images of a batch, and their labels accordingly.",
+    "regularizer": "For the `model` section: steps that are attached to the modules (layers) that `at` selects.",
+    "loss": "For the `loss` section: steps that add to the loss, or change its target or the weights.",
 }
 """The section of a kind of steps, in Markdown; the other kinds are for images."""
 

@@ -108,7 +108,7 @@ def _twice(value: Any) -> Any:
 def _color(value: Any) -> Any:
     if isinstance(value, str) and value not in MEANS:
         raise ValueError(
-            f"a color is a number, one number per channel, or the name of a data set for its mean color, got "
+            f"a color is a number, one number per channel, or the name of a dataset for its mean color, got "
             f"{brief(value)}{nearest(value, MEANS)}; black is 0, white 255 and red [255, 0, 0]"
         )
     if isinstance(value, str):
@@ -120,12 +120,12 @@ def _named(table: Mapping[str, Sequence[float]], value: Any) -> Any:
     if isinstance(value, str):
         if value not in table:
             names = nearest(value, table) or f"; known are {', '.join(table)}"
-            raise ValueError(f"there are no statistics for a data set named {value!r}{names}")
+            raise ValueError(f"there are no statistics for a dataset named {value!r}{names}")
         return list(table[value])
     return [value] if _is_number(value) else value
 
 
-# Channel statistics on the 0..1 scale, as published with each data set or model.
+# Channel statistics on the 0..1 scale, as published with each dataset or model.
 MEANS: Mapping[str, tuple[float, ...]] = {
     "imagenet": (0.485, 0.456, 0.406),
     "cifar10": (0.4914, 0.4822, 0.4465),
@@ -181,7 +181,7 @@ Padding: TypeAlias = Annotated[
 """Border widths in pixels (top, bottom, left, right); a single number is all four."""
 Fill: TypeAlias = Annotated[
     Annotated[Converted[tuple[float, ...]], Meta(min_length=1, max_length=64)],
-    Shorthand(_color, "number, one number per channel, or the name of a data set for its mean color"),
+    Shorthand(_color, "number, one number per channel, or the name of a dataset for its mean color"),
 ]
 """A pixel value to fill with, on the 0..255 scale (after normalize: in normalized units)."""
 Colors: TypeAlias = Annotated[
@@ -189,13 +189,13 @@ Colors: TypeAlias = Annotated[
     OneIsWhite(),
     Shorthand(functools.partial(_named, MEANS), f"number, one number per channel, or one of {', '.join(MEANS)}"),
 ]
-"""Channel means on the 0..1 scale, as numbers or the name of a data set."""
+"""Channel means on the 0..1 scale, as numbers or the name of a dataset."""
 Std: TypeAlias = Annotated[
     Annotated[Converted[tuple[Annotated[float, Meta(ge=1e-6, le=1)], ...]], Meta(min_length=1, max_length=64)],
     OneIsWhite(),
     Shorthand(functools.partial(_named, STDS), f"number, one number per channel, or one of {', '.join(STDS)}"),
 ]
-"""Channel standard deviations on the 0..1 scale, as numbers or the name of a data set."""
+"""Channel standard deviations on the 0..1 scale, as numbers or the name of a dataset."""
 
 
 def plain(value: Any) -> Any:

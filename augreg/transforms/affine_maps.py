@@ -22,12 +22,12 @@ class SafeRotate:
     """Rotate about the center, counter-clockwise, and squeeze the result into the frame, so that all of it shows.
 
     The angle is drawn uniformly. The rotated image is scaled along each axis so that it just fits; the size stays the
-    same. What was outside of the image shows `fill`, or with another `mode` than constant what `pad` with this mode
-    has there.
+    same. Pixels from outside of the image show `fill`, or with another `mode` than constant what `pad` shows there
+    with this mode.
 
     `sides: floor` is SafeRotate of albumentations 2, and `ceil` that of version 1: the sides of the rotated image are
-    rounded so before it is scaled, and the result is half a pixel further down and to the right. With `ceil`, the
-    center about which it is rotated is so too.
+    rounded in this way before it is scaled, and the result is half a pixel further down and to the right. With
+    `ceil`, so is the center of the rotation.
     """
 
     degrees: Degrees = (-30.0, 30.0)
@@ -55,10 +55,10 @@ class SafeRotate:
 class AffinePoints:
     """Apply the affine map that moves three points of the image, each by up to `distance` pixels along each axis.
 
-    The points are three corners of a square around the center, whose side is two thirds of the image's shorter side:
-    all but the bottom left one. Distances are drawn uniformly. With `swapped`, the square is around (height / 2,
-    width / 2) as x and y, as in ElasticTransform of albumentations 1. Beyond the image is `fill`, or what `pad` with
-    this `mode` has there.
+    The points are the corners, except the bottom left one, of a square around the center whose side is two thirds of
+    the image's shorter side. Distances are drawn uniformly. With `swapped`, the square is around (height / 2, width /
+    2) as x and y, as in ElasticTransform of albumentations 1. Pixels from outside of the image show `fill`, or what
+    `pad` shows there with this `mode`.
     """
 
     distance: Annotated[float, Meta(ge=0, le=10_000)] = 15.0

@@ -224,10 +224,11 @@ class Mosaic:
 class CopyPaste:
     """Paste instances of a partner into each image with their masks; boxes and masks that they cover are updated.
 
-    Each instance of the partner is pasted with the probability `fraction`, at its place, as it was before the step:
-    with 0.5, every subset is equally likely. The batch needs a mask for each object, `targets: {instances: [masks]}`.
-    What is covered loses its pixels; its box is drawn around the rest, and an object with less than `min_visible` is
-    dropped. Scale and flip the images in the image section. Ghiasi et al. 2021, arXiv 2012.07177.
+    Each instance (object with a mask) of the partner is pasted with the probability `fraction`, at its own position,
+    as it was before the step: with 0.5, every subset is equally likely. The batch needs a mask for each object,
+    `targets: {instances: [masks]}`. Objects that are covered lose these pixels; their boxes are drawn around the
+    rest, and an object with less than `min_visible` is dropped. Scale and flip the images in the image section.
+    Ghiasi et al. 2021, arXiv 2012.07177.
     """
 
     fraction: Annotated[float, Meta(ge=0, le=1)] = 0.5

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class RgbShift:
     """Add a number to each channel, drawn uniformly for each channel on the 0..255 scale: a color cast.
 
-    `green` and `blue` are the ranges of the second and the third channel, if they are not that of `shift`.
+    `green` and `blue` are the ranges for the second and the third channel, if they differ from `shift`.
     """
 
     shift: SymmetricRange = (-20.0, 20.0)

@@ -160,8 +160,9 @@ class Hue:
 class HsvShift:
     """Shift the hue by a fraction of the color circle, and add to saturation and value, each drawn uniformly.
 
-    The value of a pixel is its largest channel, and its saturation the difference to its smallest one, divided by the
-    value; both are from 0 to 1, and are clipped. Gray pixels stay gray, and of gray images only the value changes.
+    The value of a pixel is its largest channel, and its saturation is the difference between its largest and its
+    smallest channel, divided by the value; both are from 0 to 1, and are clipped. Gray pixels stay gray, and in gray
+    images only the value changes.
     """
 
     hue: SymmetricRange = (-0.1, 0.1)
@@ -189,8 +190,8 @@ class HsvShift:
 class ColorJitter:
     """Change brightness, contrast, saturation and hue in random order, each by an amount drawn uniformly.
 
-    A bare 0.4 means a factor in [0.6, 1.4]; for hue, a shift in [-0.4, 0.4]. An argument that is exactly 1, its
-    default (for hue 0), adds no step.
+    A single number such as 0.4 means a factor in [0.6, 1.4]; for hue, a shift in [-0.4, 0.4]. An argument that is [1,
+    1], its default (for hue [0, 0]), adds no step.
     """
 
     brightness: Factor = (1.0, 1.0)
@@ -323,9 +324,9 @@ class Equalize:
 class Gamma:
     """Apply a gamma correction: v becomes v ** gamma on the 0..1 scale, where gamma is drawn log-uniformly.
 
-    Below 1 brightens, above 1 darkens; black and white stay the same. With a log-uniform draw, a brighter and a
-    darker image are equally likely if the ends of the range are inverses of each other, such as [0.5, 2]. With
-    `spacing: linear` it is drawn uniformly.
+    A gamma below 1 brightens, one above 1 darkens; black and white stay the same. With a log-uniform draw, brighter
+    and darker images are equally likely if the ends of the range are inverses of each other, such as [0.5, 2]. With
+    `spacing: linear`, gamma is drawn uniformly.
     """
 
     gamma: Range = (0.7, 1.4)
@@ -348,9 +349,10 @@ class Clahe:
     """Equalize the histogram of the luma tile by tile, with limited contrast (CLAHE).
 
     `clip`, drawn uniformly, limits the contrast: a bin of a tile's histogram may hold at most `clip` times as many
-    pixels as in a uniform histogram; 1 changes almost nothing. `tiles` are the rows and columns of tiles, fewer where
-    a tile would be smaller than 8 pixels. Between the centers of tiles, results are interpolated bilinearly. Each
-    channel changes by as much as the luma. Zuiderveld 1994, Contrast limited adaptive histogram equalization.
+    pixels as in a uniform histogram; 1 changes almost nothing. `tiles` are the numbers of rows and columns of tiles;
+    there are fewer if a tile would be smaller than 8 pixels. Between the centers of tiles, results are interpolated
+    bilinearly. Each channel changes by as much as the luma. Zuiderveld 1994, Contrast limited adaptive histogram
+    equalization.
     """
 
     clip: Range = (1.0, 4.0)

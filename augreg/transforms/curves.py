@@ -25,8 +25,8 @@ class ToneCurve:
     """Bend the curve of the pixel values: dark and bright ones get darker or brighter, black and white stay.
 
     The curve is a cubic Bezier curve from black to white. Its inner points, a third and two thirds of the way, have
-    heights that are drawn from normal distributions with the means 1/4 and 3/4 and the deviation `scale`, and cut to
-    0..1. Without noise this is an S: it raises the contrast.
+    heights that are drawn from normal distributions with means of 1/4 and 3/4 and the standard deviation `scale`, and
+    are clipped to 0..1. Without noise the curve is an S, which raises the contrast.
     """
 
     scale: Annotated[float, Meta(ge=0, le=1)] = 0.1

@@ -24,15 +24,15 @@ _ROUNDS: Final = 50
 
 @transform("iou_crop", kind="geometry", preview=({}, {"overlaps": [0.0], "scale": [0.3, 0.5]}))
 class IouCrop:
-    """Crop at random, so that the overlap with a box (intersection over union) is at least a number that is drawn.
+    """Crop at random, with at least a drawn overlap (intersection over union) between the crop and one of the boxes.
 
-    One of `overlaps` is drawn; 1 or more leaves the image as it is. Then `tries` crops are drawn: each side of the
-    image times a factor of its own from `scale`, rounded down, at a random place. The first one is taken whose aspect
-    ratio (width / height) is within `ratio`, which contains the center of a box, and whose overlap with such a box is
-    large enough. If none is, another overlap is drawn; after 50 of them the image stays as it is. So does an image
-    without boxes, and one after a non-linear distortion such as `elastic`. A box of which a part is left stays too,
-    unless the spec says `targets: {centers: drop}`. SSD: Liu et al. 2016, arXiv 1512.02325; this is torchvision's
-    RandomIoUCrop.
+    The overlap that is required is drawn from `overlaps`; 1 or more leaves the image as it is. Then up to `tries`
+    crops are drawn: each side of the crop is the side of the image times a factor of its own from `scale`, rounded
+    down, and its position is random. The first crop is taken whose aspect ratio (width / height) is within `ratio`,
+    which contains the center of a box, and whose overlap with such a box is large enough. If there is none, another
+    overlap is drawn; after 50 of them the image stays as it is. So does an image without boxes, and one after a
+    non-linear distortion such as `elastic`. A box of which a part is left is kept, unless the spec says `targets:
+    {centers: drop}`. SSD: Liu et al. 2016, arXiv 1512.02325; this is torchvision's RandomIoUCrop.
     """
 
     overlaps: Annotated[tuple[Annotated[float, Meta(ge=0, le=1e6)], ...], Meta(min_length=1)] = (
@@ -90,7 +90,7 @@ class RandomShorter:
     """Resize the shorter side to a random length in pixels, keeping the aspect ratio.
 
     The length is drawn uniformly from the whole numbers in `shorter`; the longer side is rounded down. The size of
-    the result changes by chance, so a crop or a resize to one size follows. At test time, the length is the middle of
+    the result is random, so a crop or a resize to one size has to follow. At test time, the length is the middle of
     `shorter`, rounded down. With `antialias`, shrinking is antialiased. This is torchvision's RandomResize.
     """
 

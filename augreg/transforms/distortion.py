@@ -25,15 +25,16 @@ class Elastic:
 
     The displacement, along each axis, is `alpha` times uniform noise in [-1, 1) smoothed with standard deviation
     `sigma` in pixels; `alpha` is drawn uniformly. The standard deviation of the displacement is about 0.16 alpha /
-    sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Positions outside of the image show `fill`, or
-    what `pad` with this `mode` has there. With `noise: normal`, the noise is standard normal divided by its
-    largest absolute value, 4.6 on average for 256x256 pixels, as in albumentations, which moves pixels 0.38 times as
-    far. `window` is the side of the Gaussian's kernel in pixels, an odd number; with 0 the kernel is not cut off. A
-    short kernel smooths less, so that pixels move further. With `same`, a pixel moves by the same distance along both
-    axes. `edges` says how the noise goes on beyond the image: mirrored, or with `repeat`, as in albumentations 2, by
-    repeating its edges, which moves pixels near the border further. With `repeat`, the noise for x and below it that
-    for y are smoothed as one image of twice the height.
-    Simard, Steinkraus and Platt 2003, for handwriting.
+    sigma pixels, 1.6 by default, and the waves are about 4 sigma wide. Pixels from outside of the image show `fill`,
+    or what `pad` shows there with this `mode`.
+
+    With `noise: normal`, the noise is standard normal divided by its largest absolute value, 4.6 on average for
+    256x256 pixels, as in albumentations, which moves pixels 0.38 times as far. `window` is the side of the Gaussian's
+    kernel in pixels, an odd number; with 0 the kernel is not cut off. A short kernel smooths less, so pixels move
+    further. With `same`, a pixel moves by the same distance along both axes. `edges` says how the noise continues
+    beyond the image before it is smoothed: mirrored, or with `repeat`, as in albumentations 2, by repeating its
+    edges, which moves pixels near the border further. With `repeat`, the noise for x and, below it, that for y are
+    smoothed as one image of twice the height. Simard, Steinkraus and Platt 2003, for handwriting.
     """
 
     alpha: Range = (50.0, 50.0)
@@ -70,10 +71,9 @@ class Elastic:
 class GridDistortion:
     """Distort the image by moving each inner node of a regular grid at random.
 
-    The grid has `cells` rows and columns of cells. A node moves along each axis by up to `limit` of the side of a
-    cell, drawn uniformly; between nodes, displacements are interpolated bilinearly. The nodes on the edge do not
-    move, so nothing from outside of the image shows, and up to the largest `limit`, 0.5, the image cannot fold over
-    itself.
+    The grid has `cells` rows and columns. A node moves along each axis by up to `limit` of the side of a cell, drawn
+    uniformly; between nodes, displacements are interpolated bilinearly. The nodes on the edge do not move, so nothing
+    from outside of the image shows, and since `limit` is at most 0.5, the image cannot fold over itself.
     """
 
     cells: Size = (5, 5)
@@ -99,11 +99,11 @@ class OpticalDistortion:
     is drawn uniformly. `k` is between -1/3, below which the image would fold over itself, and 0.75. Brown 1966, first
     order.
 
-    Two other models are those of albumentations, with any `k` from -2 to 2. `camera` is of the second order, r (1 + k
-    r^2 + k r^4), where r is measured along each axis in sides of the image: below -0.36 the image folds over itself.
-    Each pixel shows what is half a pixel further down and to the right; for each axis, a whole number of pixels is
-    added, the nearest to one that is drawn uniformly from `shift`. `fisheye` has the formula of the lens, and its
-    center is half a pixel further down and to the right than that of the image.
+    `model` selects two other formulas, those of albumentations, with any `k` from -2 to 2. `camera` is of the second
+    order, r (1 + k r^2 + k r^4), where r is measured along each axis as a fraction of the side of the image; below
+    -0.36 the image folds over itself. Each pixel shows what is half a pixel further down and to the right; to this
+    half, a number of pixels that is drawn uniformly from `shift` and rounded is added along each axis. `fisheye` has
+    the formula of the lens, and its center is half a pixel further down and to the right than that of the image.
     """
 
     k: SymmetricRange = (-0.3, 0.3)

@@ -25,10 +25,11 @@ _UNCLIPPED: Final = "the mean of each pixel value that no draw clips"
     preview=tuple({"alpha": [alpha, alpha]} for alpha in (0.2, 0.35, 0.5)),
 )  # fmt: skip
 class Sharpen:
-    """Mix the image with one whose edges are strengthened: 8 + `lightness` times each pixel value less its neighbors.
+    """Mix the image with one whose edges are strengthened: 8 + `lightness` times each value minus its neighbors.
 
-    `alpha`, the part of the strengthened image, and `lightness` are drawn uniformly. Where lightness is 1, flat areas
-    keep their values; below, they get darker. The image is mirrored at its border. `sharpness` is much weaker.
+    `alpha`, the weight of the strengthened image in the mix, and `lightness` are drawn uniformly. With a lightness of
+    1, flat areas keep their values; below 1, they get darker. The image is mirrored at its border. `sharpness` is
+    much weaker.
     """
 
     alpha: Range = (0.2, 0.5)
@@ -54,8 +55,8 @@ class Sharpen:
 class Emboss:
     """Mix the image with a relief of it, lit from the lower right.
 
-    `alpha`, the part of the relief, and its `strength` are drawn uniformly. Flat areas keep their values. The image
-    is mirrored at its border.
+    `alpha`, the weight of the relief in the mix, and its `strength` are drawn uniformly. Flat areas keep their
+    values. The image is mirrored at its border.
     """
 
     alpha: Range = (0.2, 0.5)

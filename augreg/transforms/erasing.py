@@ -109,9 +109,9 @@ class Holes:
 
     The number of boxes is drawn from `count`. The height of each is drawn uniformly from `height`, a range of
     fractions of the height of the image, and its width from `width`, fractions of the width; both are rounded down,
-    and a box without pixels paints nothing. With `pixels: true` both ranges are whole numbers of pixels, which the
-    image limits. Then the position is drawn uniformly. `mode` is `const` (paint `fill`), `random` (one random color
-    for each box) or `pixel` (a random color for each pixel), as in `random_erasing`.
+    and a box without pixels paints nothing. With `pixels: true` both ranges are whole numbers of pixels, limited to
+    the size of the image. Then the position is drawn uniformly. `mode` is `const` (paint `fill`), `random` (one
+    random color for each box) or `pixel` (a random color for each pixel), as in `random_erasing`.
     """
 
     count: Counts = (1, 2)
@@ -159,8 +159,8 @@ class Holes:
 class PixelDropout:
     """Paint over each pixel with probability `fraction`, independently of the others.
 
-    With `per_channel`, it is each pixel value instead. `mode` is `const` (paint `fill`) or `random` (one random color
-    for all, as in `random_erasing`).
+    With `per_channel`, each value of a pixel is painted over independently. `mode` is `const` (paint `fill`) or
+    `random` (one random color for all, as in `random_erasing`).
     """
 
     fraction: Probability = 0.01

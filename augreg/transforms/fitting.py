@@ -167,13 +167,14 @@ class RandomSizedCrop:
 class CropAroundBoxes:
     """Crop so that all bounding boxes of the sample stay whole, and resize to `size` if it is given.
 
-    Each of the four edges of the crop is a whole number of pixels, drawn uniformly between the edge of the image and
-    the boxes. With `erosion`, parts of the boxes may be cut: of the smallest box around several boxes, half of this
-    fraction of its sides at each edge, or with `erode: boxes`, of each box this fraction at each edge. An image
-    without boxes keeps its middle pixel. With `without_boxes: shrink`, its sides become shorter by up to the fraction
-    `erosion` instead, and so do those of every image if `erosion` is 1, of all boxes together. After a non-linear
-    distortion such as `elastic` the positions of boxes are not known, and an image counts as one without boxes; so
-    put this step first. At test time nothing is cropped. With `antialias`, shrinking is antialiased.
+    Each of the four edges of the crop lies at a whole number of pixels, drawn uniformly between the edge of the image
+    and the boxes. With `erosion` above 0, parts of the boxes may be cut off at each edge: half of this fraction of
+    the smallest box around all boxes, if there are several, or with `erode: boxes` this fraction of each box. In an
+    image without boxes, only the middle pixel is sure to be kept; with `without_boxes: shrink`, the crop keeps the
+    aspect ratio instead, and its sides are shorter by up to the fraction `erosion`. The same then applies to every
+    image if `erosion` is 1 and `erode` is union. After a non-linear distortion such as `elastic` the positions of
+    boxes are not known, and an image counts as one without boxes; so put this step first. At test time nothing is
+    cropped. With `antialias`, shrinking is antialiased.
     """
 
     size: Size | None = None

@@ -61,14 +61,14 @@ class ResizeWithin:
     preview=tuple({"size": 160, "longest": longest} for longest in (0.0, 0.5, 1.0)),
 )  # fmt: skip
 class ResizeKeepRatio:
-    """Resize the image to cover `size` or to fit into it, keeping the aspect ratio, or nearly so by chance.
+    """Resize the image to cover `size` or to fit into it, keeping the aspect ratio, except for random changes.
 
-    With `longest` 0 the image covers `size`, (height, width); with 1 it fits into it; between, the divisor is the
-    weighted mean of both. Sides are rounded half to even. With probability `scale_p`, the area of what `size` shows
-    is multiplied by a factor drawn uniformly from `scale`, so below 1 the image gets larger. With probability
+    With `longest` 0 the image covers `size`, (height, width); with 1 it fits into it; in between, the divisor is the
+    weighted mean of both. Sides are rounded half to even. With probability `scale_p`, the area that `size` shows is
+    multiplied by a factor drawn uniformly from `scale`, so a factor below 1 makes the image larger. With probability
     `ratio_p`, the aspect ratio (width / height) is multiplied by a factor drawn log-uniformly from `ratio`. At test
-    time neither is. The result rarely has `size`: `crop_or_pad` follows. With `antialias`, shrinking is antialiased.
-    This is timm's class of this name.
+    time neither happens. The result rarely has the size `size`: `crop_or_pad` has to follow. With `antialias`,
+    shrinking is antialiased. This is timm's class of this name.
     """
 
     size: Size
@@ -109,10 +109,10 @@ class ResizeKeepRatio:
 class CropOrPad:
     """Crop each side that is longer than `size`, and pad each that is shorter.
 
-    With `position` random, the position of the crop, and that of the image within the padding, are drawn uniformly
-    for each axis; with center, and at test time, both are central: the top of the crop is
-    round((height of the image - height) / 2), half to even, and an odd pixel of padding is at the bottom or on the
-    right. `mode` and `fill` are those of `pad`.
+    With `position: random`, the position of the crop, or that of the image within the padding, is drawn uniformly for
+    each axis. With center, and at test time, both are central: the top of the crop is round((height of the image -
+    height) / 2), half to even, and an odd pixel of padding is at the bottom or on the right. `mode` and `fill` are
+    those of `pad`.
     """
 
     size: Size
@@ -157,8 +157,8 @@ class CropOrPad:
 class PadTo:
     """Pad each side that is shorter than `size`, and then to a multiple of `divisor`; longer sides are kept.
 
-    `position` is where the image is within the padding: with center, and at test time with random, an odd pixel is at
-    the bottom or on the right; random is uniform for each axis. `mode` and `fill` are those of `pad`.
+    `position` is where the image is within the padding. With center, and at test time with random, an odd pixel of
+    padding is at the bottom or on the right; random is uniform for each axis. `mode` and `fill` are those of `pad`.
     """
 
     size: Size = (1, 1)
@@ -211,7 +211,7 @@ class PadTo:
     "crop_border", kind="geometry", rule="same", preview=({"pixels": 32}, {"pixels": 64}),
 )  # fmt: skip
 class CropBorder:
-    """Cut `pixels` off every side of the image; of an image that is too small for it, the middle is left."""
+    """Cut `pixels` off every side of the image; if the image is too small for this, its middle is left."""
 
     pixels: Annotated[int, Meta(ge=0, le=65536)]
 
@@ -229,9 +229,9 @@ class CropBorder:
 class RandomScale:
     """Resize both sides by one factor drawn uniformly, keeping the aspect ratio; sides are rounded down.
 
-    With `fit`, it is a factor of the size with which the image fits into this height and width, rather than of its
-    own. The size of the result changes by chance, so a crop or a resize to one size follows. At test time the factor
-    is the middle of `scale`. With `antialias`, shrinking is antialiased.
+    With `fit`, the factor is relative to the size at which the image just fits into this height and width, rather
+    than to its own size. The size of the result is random, so a crop or a resize to one size has to follow. At test
+    time the factor is the middle of `scale`. With `antialias`, shrinking is antialiased.
     """
 
     scale: Range = (0.9, 1.1)
@@ -262,11 +262,11 @@ class RandomScale:
     "zoom_out", kind="geometry", p=0.5, preview=tuple({"scale": [scale, scale]} for scale in (1.3, 2.0)),
 )  # fmt: skip
 class ZoomOut:
-    """Put the image at a random place of a larger canvas, whose sides are those of the image times one factor.
+    """Put the image at a random position on a larger canvas, whose sides are those of the image times one factor.
 
-    The factor is drawn uniformly from `scale`; the sides and the place are rounded down. The rest shows `fill`. The
-    size of the result changes by chance, so a resize to one size follows, and objects are smaller. This is
-    torchvision's RandomZoomOut.
+    The factor is drawn uniformly from `scale`; the sides and the position are rounded down. The rest of the canvas
+    shows `fill`. The size of the result is random, so a resize to one size has to follow, which makes objects
+    smaller. This is torchvision's RandomZoomOut.
     """
 
     scale: Range = (1.0, 4.0)

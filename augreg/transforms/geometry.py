@@ -86,8 +86,8 @@ def corner_crops(scene: Scene, size: tuple[int, int]) -> tuple[Op, ...]:
 class CenterCrop:
     """Crop the center of the image; an image smaller than `size` is padded with `fill` on both sides.
 
-    The top of the crop is (height of the image - height) / 2, and likewise for its left. `rounding` says what becomes
-    of a half: `nearest` rounds it to the even number, as torchvision does, and `down` as albumentations does.
+    The top of the crop is (height of the image - height) / 2, and likewise for its left. `rounding` says how a half
+    is rounded: `nearest` to the even number, as in torchvision, and `down` as in albumentations.
     """
 
     size: Size
@@ -232,10 +232,10 @@ def size_by_shorter(scene: Scene, shorter: int, rounding: Rounding = "down") -> 
 class Resize:
     """Resize the shorter side to `shorter`, keeping the aspect ratio, or the image to exactly `size`.
 
-    Give one of the two. With `shorter`, the longer side becomes shorter * long / short, rounded down as torchvision
-    does, or to the `nearest` integer. `size` is (height, width) or one number for both. With `antialias`, shrinking
-    is antialiased; with lanczos and area it always is, and with lanczos4 never. `area` is the mean of the area that
-    a pixel covers, OpenCV's INTER_AREA, and `lanczos4` its INTER_LANCZOS4.
+    Give one of the two. With `shorter`, the longer side becomes shorter * long / short, rounded down as in
+    torchvision, or with `rounding: nearest` to the nearest integer. `size` is (height, width) or one number for both.
+    With `antialias`, shrinking is antialiased; lanczos and area always antialias, and lanczos4 never does. `area` is
+    the mean of the area that a pixel covers, OpenCV's INTER_AREA, and `lanczos4` is its INTER_LANCZOS4.
     """
 
     shorter: Annotated[int, Meta(ge=1, le=65536)] | None = None
@@ -264,8 +264,7 @@ class Pad:
     """Pad the image on all sides with `fill`, or by repeating or mirroring its edge.
 
     `mode` is `constant` (`fill`), `edge` (the edge pixel is repeated), `reflect` (mirrored, without repeating the
-    edge pixel) `symmetric` (mirrored, with the edge
-    pixel repeated) or `wrap` (the image again).
+    edge pixel), `symmetric` (mirrored, with the edge pixel repeated) or `wrap` (the image again).
     """
 
     padding: Padding

@@ -27,13 +27,14 @@ _Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=100_000)]
 class GridHoles:
     """Paint over a box in each cell of a grid.
 
-    The grid has `cells`, rows and columns, or as many as cells of the side `unit` fit, which is drawn from these
-    whole pixels; by default it has about ten of each, and never more than 64. Where the image's sides are not
-    multiples, some cells, drawn at random, are a pixel larger. The sides of a box are `ratio` of its cell's, at least
-    one pixel, and less than the cell. With `offset: each`, the place of each box in its cell is drawn uniformly, with
-    `all` one for all boxes, and with `fixed` the boxes lie `shift`, (down, right) in pixels, from the corners of
-    their cells, within the image. `mode` is `const` (paint `fill`), `random` (one random color for each box) or
-    `pixel` (a random color for each pixel), as in `random_erasing`.
+    The grid has `cells` (rows, columns). Without `cells`, the side of a cell in pixels is drawn from `unit`; without
+    both, there are about ten rows and columns. There are never more than 64. If a side of the image is not a
+    multiple, some cells, drawn at random, are a pixel larger. The sides of a box are `ratio` times those of its cell,
+    at least one pixel, and less than the cell. With `offset: each`, the position of each box in its cell is drawn
+    uniformly, with `all` one position is drawn for all boxes, and with `fixed` the boxes lie at the distance `shift`,
+    (down, right) in pixels, from the top left corners of their cells, within the image. `mode` is `const` (paint
+    `fill`), `random` (one random color for each box) or `pixel` (a random color for each pixel), as in
+    `random_erasing`.
     """
 
     ratio: Annotated[float, Meta(gt=0, le=1)] = 0.5

@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 class GridStretch:
     """Stretch and squeeze bands of rows and of columns, each by a factor of its own.
 
-    The image has `bands` bands of rows of equal height and as many of columns, and a last one of the pixels that are
-    left over. A band shows 1 plus `limit` times as many rows or columns of the input, drawn uniformly. `end` says
-    where the last band ends. With `fit`, all are scaled together so that they show the whole image. With `free`, the
-    border of the image moves: beyond it is `fill`, or what `pad` with this `mode` has there. With `rest`, the last
-    band, where pixels are left over, shows all that the others leave.
+    The rows are divided into `bands` bands of equal height, and a last band with the rows that are left over; columns
+    likewise. Each band shows more or fewer rows or columns of the input: 1 plus a number drawn uniformly from
+    `limit`, times its own. `end` says what happens at the last band. With `fit`, all bands are scaled together so
+    that they show the whole image. With `free`, the border of the image moves, and pixels from outside of it show
+    `fill`, or what `pad` shows there with this `mode`. With `rest`, the last band, if there is one, shows all that
+    the others leave.
+
+    With `overlap`, as in GridDistortion of albumentations, the last pixel of a band shows the place that the first
+    one of the next band shows, so each pixel shows what is up to a pixel further down and to the right, and the last
+    row and column show what is beyond the image. With `free`, the rows and columns that are left over then show as
+    much of the input as a whole band.
 
     With `overlap`, as in GridDistortion of albumentations, the last pixel of a band shows the place that the first
     one of the next band shows, so each pixel shows what is up to a pixel further down and to the right, and the last
@@ -58,15 +64,15 @@ class GridStretch:
     preview=({"scale": 0.02}, {"scale": 0.04}, {"scale": 0.07, "rows": 3, "columns": 3}),
 )  # fmt: skip
 class PiecewiseAffine:
-    """Distort the image by moving the nodes of a regular grid at random, by triangles between them.
+    """Distort the image by moving the nodes of a regular grid at random; triangles between them are mapped affinely.
 
-    The grid has `rows` times `columns` nodes, from the first pixel to the last; the numbers are drawn uniformly. The
+    The grid has `rows` times `columns` nodes, from the first pixel to the last; both numbers are drawn uniformly. The
     place in the input that a node shows is moved along each axis by normal noise, but not beyond the image. The
-    standard deviation of the noise is `scale`, which is drawn uniformly, of the height and the width (`sides`) or of
-    the `shorter` side, as `unit` says; with `pixels` it is in pixels. Each cell between nodes has two triangles, and
-    within these the map is affine. With `between: distance`, which PiecewiseAffine of albumentations 2 does, each
-    pixel shows instead the mean of the places of all nodes, weighted by their inverse squared distances: such an
-    image is distorted even where no node moves.
+    standard deviation of the noise is `scale`, which is drawn uniformly; `unit` says of what it is a fraction: of the
+    height and the width (`sides`) or of the `shorter` side, or that it is in `pixels`. Each cell between nodes is
+    divided into two triangles, within which the map is affine. With `between: distance`, as in PiecewiseAffine of
+    albumentations 2, each pixel instead shows the mean of the places of all nodes, weighted by their inverse squared
+    distances: such an image is distorted even if no node moves.
     """
 
     scale: Range = (0.03, 0.05)
@@ -101,10 +107,10 @@ class PiecewiseAffine:
 class GridShuffle:
     """Cut the image into tiles and exchange them at random, as in a jigsaw puzzle.
 
-    `grid` is the number of rows and columns of tiles. Where it does not divide a side, some rows or columns are a
-    pixel higher or wider than the others, in random places or, with `cuts: even`, spread over the image, and only
-    tiles of the same size are exchanged. A polygon that is cut becomes several, and a box is drawn around all parts
-    of what it had.
+    `grid` is the number of rows and columns of tiles. If it does not divide a side, some rows are a pixel higher, or
+    some columns a pixel wider, than the others, at random places or, with `cuts: even`, spread over the image, and
+    only tiles of the same size are exchanged. A polygon that is cut becomes several, and a box is drawn around all
+    parts of what was in it.
     """
 
     grid: Size = (3, 3)

@@ -22,8 +22,8 @@ class GaussianNoise:
     """Add Gaussian noise whose standard deviation is drawn uniformly, on the 0..1 scale.
 
     After normalize, the standard deviation is in normalized units and the result is not clipped. With `per: pixel`,
-    all channels get the same noise, which is gray. With `uniform: variance`, the square of the deviation is drawn
-    uniformly.
+    all channels get the same noise, so it is gray. With `uniform: variance`, the variance is drawn uniformly, from
+    the squares of both ends of the range.
     """
 
     std: Range = (0.02, 0.1)
@@ -98,7 +98,7 @@ class IsoNoise:
 class MultiplicativeNoise:
     """Multiply the pixel values by factors drawn uniformly.
 
-    `per` says what has a factor of its own: the whole image, each channel, each pixel, or each value of each pixel.
+    `per` says what gets a factor of its own: the whole image, each channel, each pixel, or each value of each pixel.
     """
 
     factor: Factor = (0.9, 1.1)

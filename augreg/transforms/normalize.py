@@ -27,9 +27,10 @@ def _check_mean_image(rows: tuple[tuple[tuple[float, ...], ...], ...]) -> None:
 class Normalize:
     """Subtract the mean and divide by the standard deviation of each channel: (value / white - mean) / std.
 
-    White is 255 for bytes and 1 for floats. `mean` and `std` are numbers on the 0..1 scale or the name of a data set.
-    `mean: imagenet` sets `std` too, to that of the data set. With `mean` in numbers, `std` is 1 unless given: the
-    mean is subtracted, and the scale stays as it is (VGG).
+    White is 255 for bytes and 1 for floats. `mean` and `std` are numbers on the 0..1 scale or the name of a dataset.
+    `mean: imagenet` sets `std` too, to that of the dataset. With `mean` in numbers, `std` is 1 unless given: the mean
+    is subtracted, and the scale stays as it is (VGG).
+
     `mean_image`, instead of `mean`, is a mean for every pixel on the 0..1 scale, height x width x channels, as rows
     of numbers or the path of an .npy file; it has to have the size of the image at this step, so normalize before a
     crop (AlexNet). The result is float32, channels first.
@@ -41,7 +42,7 @@ class Normalize:
 
     @classmethod
     def complete(cls, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Fill in `std`: that of the data set named by `mean`, or 1."""
+        """Fill in `std`: that of the dataset named by `mean`, or 1."""
         if arguments.get("std") is not None:
             return arguments
         mean = arguments.get("mean")

@@ -38,13 +38,13 @@ class _Moved(NamedTuple):
 class AffinePerAxis:
     """Scale, rotate, shear and translate about the center in one resampling, with a range of its own for each axis.
 
-    They are applied in this order, and every amount is drawn uniformly; `affine` shears first and scales both axes
-    alike. Without `scale_x`, the factor of `scale_y` is for both axes. With `balanced`, a range with 1 inside gives
-    as many factors below 1 as above. `degrees` rotates counter-clockwise; positive shears move the lower rows to the
-    right and the right columns down. `translate_y` moves down and `translate_x` to the right, by a fraction of that
-    side: exactly, or with `unit` truncated by whole pixels, rounded towards 0; with pixels the ranges are whole
-    numbers of pixels. With `fit`, the result has the size of the moved image, rounded up, and shows all of it; it is
-    centered instead of translated.
+    They are applied in this order, and every amount is drawn uniformly; `affine` shears first and scales both axes by
+    the same factor. Without `scale_x`, the factor from `scale_y` is used for both axes. With `balanced`, a range with
+    1 inside gives as many factors below 1 as above. `degrees` rotates counter-clockwise; positive shears move the
+    lower rows to the right and the right columns down. `translate_y` moves down and `translate_x` to the right.
+    `unit` says what they are: a `fraction` of that side; `truncated`, a fraction that is rounded towards 0 to whole
+    pixels; or `pixels`, a whole number of pixels. With `fit`, the result has the size of the moved image, rounded up,
+    and shows all of it; it is centered instead of translated.
     """
 
     degrees: Degrees = (-15.0, 15.0)
@@ -134,9 +134,9 @@ class MoveEdges:
     """Move each edge of the image outward, where it is padded, or by a negative amount inward, where it is cropped.
 
     Each amount is drawn uniformly: a fraction of the height (`top`, `bottom`) or width, rounded towards 0 to whole
-    pixels, or with `unit` pixels a whole number of pixels. With `together`, one number from `top` is for all edges.
-    At least a pixel is left. With `keep_size` the image is then resized to the size that it had; with `antialias`,
-    shrinking is antialiased. `mode` and `fill` are those of `pad`.
+    pixels, or with `unit: pixels` a whole number of pixels. With `together`, one number drawn from `top` is used for
+    all edges. At least one pixel is left. With `keep_size` the image is then resized to its original size; with
+    `antialias`, shrinking is antialiased. `mode` and `fill` are those of `pad`.
     """
 
     top: Range = (-0.1, 0.1)
@@ -193,10 +193,10 @@ class MoveEdges:
     preview=({}, {"top": 0.3, "bottom": 0, "left": 0.3, "right": 0}),
 )  # fmt: skip
 class CropEdges:
-    """Cut a random number of pixels off each edge, up to a fraction of the height or of the width; one is left.
+    """Cut a random number of pixels off each edge, up to a fraction of the height or width; at least one is left.
 
-    All whole numbers up to the largest one, which is rounded down at the top and on the left, and up at the bottom
-    and on the right, are equally likely.
+    Each number of pixels is drawn uniformly from 0 to the fraction of the side, which is rounded down at the top and
+    on the left, and up at the bottom and on the right.
     """
 
     top: Probability = 0.1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @transform("transpose", kind="geometry", p=0.5, preview=({},))
 class Transpose:
-    """Exchange rows and columns: mirror the image at the diagonal through its top left corner."""
+    """Exchange rows and columns: mirror the image across the diagonal through its top left corner."""
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:
         return ops.Move(0, 0, scene.height, scene.width, transpose=True, label="transpose")
@@ -36,8 +36,8 @@ class Rot90:
 class D4:
     """Apply one of the eight symmetries of the square (four rotations, flipped or not), each equally likely.
 
-    For images without an up and a left, such as satellite and microscope images. Rotations by 90 and 270 degrees swap
-    height and width.
+    For images that have no top and no left side, such as satellite and microscope images. Rotations by 90 and 270
+    degrees swap height and width.
     """
 
     def sample(self, rng: Cursor, scene: Scene) -> Op:

@@ -22,9 +22,9 @@ _LARGEST: Final = 127  # of the sides of kernels
 class GaussianBlur:
     """Blur with a Gaussian kernel whose standard deviation, in pixels, is drawn uniformly.
 
-    With `size`, the kernel is cut off to a square whose side in pixels is drawn from these whole numbers; an even one
-    becomes the next odd one. Then a deviation of 0 means the one that OpenCV takes for the side L,
-    0.3 ((L - 1) / 2 - 1) + 0.8, and the image is mirrored at its border, where the edge is repeated otherwise.
+    With `size`, the kernel is cut off to a square whose side in pixels is drawn from these whole numbers; an even
+    side is raised to the next odd number. Then a standard deviation of 0 means the one that OpenCV takes for a side
+    of L, 0.3 ((L - 1) / 2 - 1) + 0.8, and the image is mirrored at its border; without `size`, its edge is repeated.
     """
 
     sigma: Range = (0.1, 2.0)
@@ -50,13 +50,14 @@ class GaussianBlur:
     preview=tuple({"size": 3 * far, "sigma_x": [0.5, 0.5], "sigma_y": [far, far]} for far in (1, 3, 5)),
 )  # fmt: skip
 class OrientedBlur:
-    """Blur with a Gaussian that is turned, and has a deviation of its own along each axis, a power and noise.
+    """Blur with a rotated Gaussian kernel that has a deviation of its own along each axis, a random shape and noise.
 
-    The side of the kernel is drawn uniformly from the odd numbers in `size`, the deviations in pixels and the angle
-    in degrees, counter-clockwise, from their ranges. The weight at the distance d, in deviations, is
-    exp(-d^(2 power) / 2): the power 1 gives a Gaussian, one below it a peak and one above it a plateau. Where `power`
-    has both, it is drawn from the part below 1 half of the time, and from that above. Each weight is multiplied by a
-    number drawn from `noise`. The image is mirrored at its border.
+    The side of the kernel is drawn uniformly from the odd numbers in `size`; the standard deviations in pixels, the
+    angle in degrees, counter-clockwise, and `power` are drawn from their ranges. The weight at the distance d, in
+    standard deviations, is exp(-d^(2 power) / 2): a power of 1 gives a Gaussian, a smaller one a sharper peak and a
+    larger one a plateau. If the range of `power` has 1 inside, half of the draws are from the part below 1, and half
+    from the part above. Each weight is multiplied by a number drawn from `noise`. The image is mirrored at its
+    border.
     """
 
     size: Counts = (3, 7)
@@ -110,8 +111,8 @@ class BoxBlur:
 class Defocus:
     """Replace each pixel value by the mean of a disk around it, as a lens that is out of focus does.
 
-    The radius in pixels is drawn uniformly from the whole numbers in `radius`, and the standard deviation of the
-    Gaussian that smooths the edge of the disk from `edge`. The image is mirrored at its border.
+    The radius in pixels is drawn uniformly from the whole numbers in `radius`. The edge of the disk is smoothed by a
+    Gaussian whose standard deviation is drawn uniformly from `edge`. The image is mirrored at its border.
     """
 
     radius: Counts = (3, 10)
@@ -148,11 +149,11 @@ class MotionBlur:
     """Blur along a straight line, as if the camera had moved, with random length and angle.
 
     Both are drawn uniformly: the length of the line in pixels, where 1 changes nothing, and its angle in degrees,
-    counter-clockwise from the horizontal. The pixel is in the middle of its line. Where `direction`, drawn uniformly
-    too, is 1, the line begins at the pixel and goes on at its angle; where it is -1 it ends there; between, a part of
-    the other half is left. `shift` moves the line along each axis by up to this fraction of half its length; what
-    would leave the square around the pixel is at its side. With either, the image is mirrored at its border, where
-    the edge is repeated otherwise.
+    counter-clockwise from the horizontal. The line is centered on the pixel that is computed. `direction`, also drawn
+    uniformly, shortens it: with 1 the line begins at the pixel and goes on at its angle, with -1 it ends there, and
+    in between a part of the other half is left. `shift` moves the line along each axis by up to this fraction of half
+    its length; parts that would leave the square around the pixel are moved to its edge. With `direction` or `shift`,
+    the image is mirrored at its border; otherwise its edge is repeated.
     """
 
     length: Range = (3.0, 9.0)
@@ -197,8 +198,8 @@ class MedianBlur:
 class Downscale:
     """Shrink the image by a factor drawn uniformly and enlarge it again, as if it had come from a smaller file.
 
-    `interpolation` is used to enlarge: `nearest` shows large square pixels. `shrink` is used to shrink, which is
-    antialiased, except with nearest, or with `antialias: false`.
+    `interpolation` is used to enlarge: `nearest` shows large square pixels. `shrink` is used to shrink, with
+    antialiasing unless it is nearest or `antialias` is false.
     """
 
     scale: Range = (0.25, 0.5)

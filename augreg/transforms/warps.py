@@ -25,8 +25,8 @@ Corners: TypeAlias = tuple[tuple[float, float], ...]
 class Rotate:
     """Rotate about the center, counter-clockwise, by an angle drawn uniformly; the size stays the same.
 
-    Multiples of 180 degrees, and on square images of 90, only move pixels; all other angles resample. What was
-    outside of the image shows `fill`, or with another `mode` than constant what `pad` with this mode has there.
+    Multiples of 180 degrees, and on square images of 90, only move pixels; all other angles resample. Pixels from
+    outside of the image show `fill`, or with another `mode` than constant what `pad` shows there with this mode.
     """
 
     degrees: Degrees = (-30.0, 30.0)
@@ -196,12 +196,13 @@ class Perspective:
 class PerspectiveZoom:
     """Enlarge a random quadrilateral of the image to the whole image, as if it were seen at an angle.
 
-    Each corner of the quadrilateral lies inward of a corner of the image, along each axis by a fraction of that side:
-    the remainder of |n| divided by 0.32, where n is normal with mean 0 and the standard deviation `scale`, which is
-    drawn uniformly. With `fit`, the image is distorted in the same way and then stretched along each axis to a
-    quadrilateral that just fits into its frame. Beyond it is `fill`, or what `pad` with this `mode` has there. With
-    `twice`, the result is enlarged once more, from its top left corner, along each axis by the side of the image over
-    the longer of the two sides of the quadrilateral, rounded down, as albumentations 2 does.
+    Each corner of the quadrilateral lies inside of a corner of the image, at a distance along each axis that is a
+    fraction of that side: the remainder of |n| divided by 0.32, where n is normal with mean 0 and the standard
+    deviation `scale`, which is drawn uniformly. With `fit`, the image is distorted in the same way and then stretched
+    along each axis to a quadrilateral that just fits into its frame. Pixels from outside of the image show `fill`, or
+    what `pad` shows there with this `mode`. With `twice`, the result is enlarged once more, as in albumentations 2:
+    from its top left corner, along each axis by the side of the image divided by the longer of the two sides of the
+    quadrilateral, rounded down.
     """
 
     scale: Range = (0.05, 0.1)

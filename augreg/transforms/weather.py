@@ -43,11 +43,11 @@ class Shadow:
     """Darken polygons with random corners.
 
     The number of polygons is drawn from `count`, and the corners of each uniformly from the pixels in `area`, which
-    is left, top, right and bottom as fractions of the image. The outline may cross itself; where it encloses a part
-    twice, that part is outside. Pixel values within are multiplied by 1 - `darkness`, drawn uniformly for each
-    polygon. With `of: lightness`, it is their lightness, where hue and saturation (of HSL) stay: colors of bright
-    pixels become stronger. Where polygons overlap, the image is darkened by each of them, or with `overlap: once` by
-    the darkness of the first, which then holds for all.
+    is left, top, right and bottom as fractions of the image. The outline may cross itself; a part that it encloses
+    twice is outside. Pixel values inside are multiplied by 1 - `darkness`, drawn uniformly for each polygon. With
+    `of: lightness`, the lightness of the pixels is multiplied instead, while hue and saturation (of HSL) stay: the
+    colors of bright pixels become stronger. Where polygons overlap, each of them darkens the image; with `overlap:
+    once`, the image is darkened only once, by the darkness of the first polygon, which then applies to all.
     """
 
     count: Counts = (1, 2)
@@ -80,8 +80,8 @@ class Shadow:
 class Fog:
     """Blend many random disks with white, most of them in the middle of the image, and blur the result.
 
-    `intensity` is drawn uniformly: with more of it there are fewer and larger disks. The part of white in each disk
-    is `opacity` times the intensity. The image is then blurred by a Gaussian in a square whose side is a thirtieth of
+    `intensity` is drawn uniformly: the higher, the fewer and larger the disks. The weight of white in each disk is
+    `opacity` times the intensity. The image is then blurred by a Gaussian in a square whose side is a thirtieth of
     the shorter side of the image, at least 3 pixels.
     """
 
@@ -103,7 +103,7 @@ class Fog:
 class Snow:
     """Bleach dark pixels: where the lightness is below a limit, multiply it by `factor` and clip it.
 
-    The limit is 1/3 + half of `point`, which is drawn uniformly, on the 0..1 scale. Lightness is the mean of the
+    The limit is 1/3 + `point` / 2 on the 0..1 scale, where `point` is drawn uniformly. Lightness is the mean of the
     largest and the smallest channel; hue and saturation (of HSL) stay.
     """
 
@@ -124,11 +124,11 @@ class SunFlare:
     """Paint the glow of the sun, and circles of light along a line through it.
 
     The center of the glow is drawn uniformly from `area`, which is left, top, right and bottom as fractions of the
-    image, and the angle of the line from `angle`, in degrees. The number of circles is drawn from `circles`; each has
-    a random place on the line, an opacity from 0.05 to 0.2, a radius that is the cube of a random integer up to 1/100
-    of the image's height, and a color up to a fifth darker than `fill`. The glow is within `radius` pixels; in its
-    middle, disk after disk of it has an opacity up to the cube of `strength`, by default five times the mean opacity
-    of the circles, weighted by their radii, but at most 1.
+    image, and the angle of the line from `angle`, in degrees. The number of circles is drawn from `circles`. Each
+    circle has a random place on the line, an opacity from 0.05 to 0.2, a color up to a fifth darker than `fill`, and
+    a radius that is the cube of a random integer up to 1/100 of the image's height. The glow consists of disks of up
+    to `radius` pixels, painted one over the other, with opacities that rise to the cube of `strength` in the middle.
+    By default, `strength` is five times the mean opacity of the circles, weighted by their radii, but at most 1.
     """
 
     area: _Area = (0.0, 0.0, 1.0, 0.5)
@@ -172,9 +172,10 @@ class SunFlare:
 class Rain:
     """Add slanted drops of rain, blurred, and darken the image.
 
-    There are `density` times the image's height of them. All have the same slant, drawn uniformly from `slant`, in
-    pixels to the right from top to bottom, and the same `length` in pixels, by default an eighth of the height. Their
-    color `fill` is blurred by a square with the odd side `blur` and added. `brightness` multiplies the result.
+    The number of drops is `density` times the height of the image. All have the same slant, drawn uniformly from
+    `slant`, in pixels to the right from top to bottom, and the same `length` in pixels, by default an eighth of the
+    height. Their color `fill` is blurred by a square with the odd side `blur` and added. `brightness` multiplies the
+    result.
     """
 
     slant: SymmetricRange = (-10.0, 10.0)

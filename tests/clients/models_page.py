@@ -21,15 +21,15 @@ PAGE = Path(__file__).parents[2] / "docs/models.md"
 _COLUMNS = "| rule | what to write | sites | note |\n| --- | --- | --- | --- |\n"
 _INTRODUCTION = """# Tested models
 
-What to write for 40 and more models of torchvision, timm and transformers, to attach every regularizer, activation
-and init. `make clients` builds each model with random weights and checks every row: keys and bits in evaluation stay,
-draws differ, copies and pickles draw the same, and `detach` restores the model. This page is made by
-`tests/clients/models_page.py`, and the tests check that it is current. Some models have fewer or narrower blocks here
-than those of their name, so that the tests are fast.
+What to write in a spec to attach every regularizer, activation and init to more than 40 models of torchvision, timm
+and transformers. `make clients` builds each model with random weights and checks every row: the keys of the
+`state_dict` and the outputs in evaluation stay the same, bit for bit, draws differ, copies and pickles draw the same,
+and `detach` restores the model. `tests/clients/models_page.py` writes this page, and the tests check that it is
+current. Some models have fewer or narrower blocks here than the originals, so that the tests are fast.
 
-*Sites* is how many modules the rule is attached to, of how many that `at` selects. The note says why others were
-left, or, where nothing is written, why the rule is refused. [Regularize an existing model](attaching.md) explains
-`at`. A classifier's last layer is left alone by `not: head`, or whatever its name is.
+*Sites* is how many modules the rule is attached to, of how many that `at` selects. The note says why others were left
+out, or, if nothing is written, why the rule is refused. [Regularize an existing model](attaching.md) explains `at`.
+`not: head` (or whatever its name is) leaves out a classifier's last layer.
 """
 
 

@@ -79,7 +79,8 @@ class NoiseReport:
     def _lines(self) -> Sequence[str]:
         lines = [f"does not draw: {_shown(name)}: {reason}" for name, reason in self.silent.items()]
         if self.batch_norms:
-            lines.append(f"batch norm with running statistics: {len(self.batch_norms)} layers")
+            count = len(self.batch_norms)
+            lines.append(f"batch norm with running statistics: {count} layer{'s' * (count != 1)}")
         return [*lines, *self.notes]
 
 

@@ -18,7 +18,7 @@ __all__ = ["Curves", "early_stopping", "training_curves"]
 
 _INPUTS, _UNITS = 20, 64
 _TRAINING, _VALIDATION = 120, 400
-_WRONG = 0.1  # the part of the labels that are wrong, which a network can only learn by heart
+_WRONG = 0.1  # the part of the labels that are wrong, which a network can only memorize
 
 
 class Curves(NamedTuple):
@@ -32,7 +32,7 @@ class Curves(NamedTuple):
 
 @keeping_generator
 def early_stopping(patience: int = 10, epochs: int = 80, seed: int = 0) -> Figure:
-    """The losses of a network that learns 120 samples by heart, the best epoch, and where EarlyStopping ends.
+    """The losses of a network that memorizes 120 samples, the best epoch, and where EarlyStopping ends.
 
     After that epoch the curves are dotted: they show what further training would have done.
     """

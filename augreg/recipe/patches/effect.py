@@ -96,7 +96,7 @@ class Effect:
         return (
             f"{self.answer}: the validation metric is {np.mean(self.before):.4f} without and "
             f"{np.mean(self.after):.4f} with the patch, {self.difference:+.4f} (95 % interval {low:+.4f} to "
-            f"{high:+.4f}, {len(self.before)} seeds)"
+            f"{high:+.4f}, {len(self.before)} seed{'s' * (len(self.before) != 1)})"
         )
 
 

@@ -56,9 +56,7 @@ def _data(seen: Situation) -> Iterator[Change]:
 def _moving(seen: Situation) -> Iterator[Change]:
     steps = list(seen.steps("image"))
     if not {name for _, name, _ in steps} & (MOVES | POLICIES):
-        reason = (
-            "no image is moved yet: a model that sees small shifts and turns cannot learn exact positions by heart"
-        )
+        reason = "no image is moved yet: a model that sees small shifts and turns cannot memorize exact positions"
         yield Change(f"image[{_end(steps)}]", "insert", {"affine": _AFFINE}, reason)
 
 

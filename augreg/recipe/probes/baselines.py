@@ -1,4 +1,4 @@
-"""The losses that a model has which knows nothing: with zero outputs, and with the best constant outputs.
+"""The losses of a model that has learned nothing: with zero outputs, and with the best constant outputs.
 
 For cross-entropy over C classes zero outputs give log C, and the best constant gives the entropy of the frequencies
 of the labels. For binary cross-entropy these are log 2 and the mean entropy of the targets, for the squared error

@@ -1,6 +1,6 @@
 """Do the labels belong to the images? Tested by neighbors among the inputs, and by the model on samples held out.
 
-A model can learn a few samples by heart whatever their labels are, so that overfitting does not show labels that are
+A model can memorize a few samples whatever their labels are, so that overfitting does not show labels that are
 shuffled against their images. If labels say nothing about the inputs, neighbors have no more in common than chance,
 and a model is no better than chance on samples that it was not trained on.
 """
@@ -54,7 +54,7 @@ def label_causes(task: Task, samples: int, evidence: dict[str, Any]) -> list[Cau
         return []
     because = (  # hard labels can look the same to few samples and a short run, so this is no more than a warning
         f"labels of similar images agree no more than chance ({agreement:.1f} standard deviations), and a model that "
-        f"was trained on three quarters of {size_of(batch)} samples knows nothing about the others"
+        f"was trained on three quarters of {size_of(batch)} samples predicts the others no better than by chance"
     )
     return [Cause("labels shuffled", because, remedy)]
 

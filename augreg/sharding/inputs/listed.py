@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from augreg.sharding.records import Column, Piece
 
-__all__ = ["Listed", "Seen", "default_shards", "share"]
+__all__ = ["Listed", "Seen", "default_shards", "shards_of_files", "share"]
 
 _SAMPLES = 1_000
 """Samples in an output shard, if the user does not say."""
+_BYTES = 100_000
+"""Bytes of a sample, about."""
 _FEW = 100
 """The fewest of them, where there would be less than 16 shards to share among processes."""
 
@@ -41,6 +44,11 @@ def share(count: int, shard: int, shards: int) -> tuple[int, int]:
 def default_shards(count: int) -> int:
     """How many output shards to make of this many samples."""
     return max(1, -(-count // _SAMPLES), min(16, -(-count // _FEW)))
+
+
+def shards_of_files(sizes: Sequence[int]) -> int:
+    """How many output shards to make of files of these sizes, whose samples are not counted: as many of each."""
+    return len(sizes) * max(1, round(default_shards(sum(sizes) // _BYTES) / len(sizes)))
 
 
 class Seen:

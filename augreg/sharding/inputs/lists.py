@@ -192,9 +192,9 @@ def _listed(location: str, kind: str, roles: Roles, text: io.TextIOWrapper) -> L
     if not len(records):
         raise InputError(f"{location}: an empty list")
     _check_columns(entries.roles, roles, location)
-    if labels == {list} and roles.labels_objects and "label" not in roles.columns:  # one for each object
-        found = {**entries.roles, entries.places["label"]: Role("targets", "label")}
-        entries, labels = replace(entries, roles=found), set()
+    if labels and "label" not in roles.columns and (float in labels or labels.isdisjoint((int, str))):  # no classes
+        role = Role("targets" if labels == {list} and roles.labels_objects else "carried", "label")  # of each object
+        entries, labels = replace(entries, roles={**entries.roles, entries.places["label"]: role}), set()
     entries = replace(entries, numbers=labels <= {int})
     twins = stems.twins(lambda: map(entries.names, records))
     count = len(records)

@@ -76,6 +76,10 @@ def open_input(
     kind, location = kind_of(location), _absolute(location)
     if columns and kind == "folder":
         raise InputError(f"{location}: a folder of images has no columns; leave --columns out")
+    if masks is not True and kind != "folder":
+        raise InputError(
+            f"{location}: --masks and --no-masks are for folders of images; here, --columns says which part is a mask"
+        )
     roles = Roles(columns or {}, targets or Targets())
     try:
         if kind == "folder":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from augreg.sharding.inputs.listed import Listed, Seen, default_shards, share
+from augreg.sharding.inputs.listed import Listed, default_shards, share
 from augreg.sharding.inputs.locations import File, joined, open_file, output_name, parent_of, read, reason
 from augreg.sharding.inputs.names import NamesWriter
 from augreg.sharding.inputs.roles import Role, Roles, id_of, label_of
+from augreg.sharding.inputs.stems import first_twice
 from augreg.sharding.records import Column, InputError, Sample
 
 __all__ = ["SUFFIXES", "ParquetInput", "open_parquet"]
@@ -27,6 +30,8 @@ _ROWS: Final = 1024
 """At most this many rows."""
 _FOOTERS: Final = 16
 """Files whose footers are read at once."""
+_LABEL: Final = re.compile(r"(dictionary<values=)?(large_)?(u?int\d+|string)")
+"""Types of classes: others, such as numbers with fractions, are none."""
 _IMAGE_TYPES: Final = ("binary", "large_binary", "string", "large_string")
 
 
@@ -51,15 +56,9 @@ class ParquetPiece:
 
     def samples(self) -> Iterator[Sample]:
         """The samples in order. Raises InputError for a file that cannot be read, after the samples before."""
-        seen, has_id = Seen(), any(role.kind == "id" for role in self.roles.values())
         for rows in self.rows:
-            number = rows.first + rows.start
-            for row in _read(rows):
-                sample = self._sample(row, number, parent_of(rows.location))
-                if has_id and not sample.failure and seen.again(sample.key):
-                    sample = Sample(sample.key, sample.index, sample.name, failure="the id is there twice")
-                yield sample
-                number += 1
+            for number, row in enumerate(_read(rows), rows.first + rows.start):
+                yield self._sample(row, number, parent_of(rows.location))
 
     def _sample(self, row: Mapping[str, Any], number: int, folder: str) -> Sample:
         index: int | str = number
@@ -174,6 +173,12 @@ def open_parquet(location: str, found: Sequence[File], roles: Roles) -> ParquetI
             )
     features = _features(schema)
     columns = _roles(location, schema, features, roles)
+    id = roles.columns.get("id", "")
+    if id and (twice := first_twice(lambda: _ids(found, id))) is not None:
+        raise InputError(
+            f"{location}: {id} {twice!r} is there twice, and outputs are named after it; give each row its own, or "
+            "leave id out of --columns"
+        )
     writer = NamesWriter("parquet")
     for file, (_, rows) in zip(found, footers, strict=True):
         writer.add(f"{file.name}\n{file.size}\n{rows}")
@@ -182,10 +187,10 @@ def open_parquet(location: str, found: Sequence[File], roles: Roles) -> ParquetI
         raise InputError(f"{location}: no rows in it")
     label = next((column for column, role in columns.items() if role.kind == "label"), "")
     names = features.get(label, {}).get("names") if isinstance(features.get(label), dict) else None
+    parts = tuple(_column(field, columns[field.name], features.get(field.name)) for field in schema)
     return ParquetInput(
-        "parquet", writer.finish()[1], ends[-1], len(found), tuple(map(str, names or ())),
-        tuple(_column(field, columns[field.name]) for field in schema), max(len(found), default_shards(ends[-1])),
-        tuple(file.location for file in found), ends, columns,
+        "parquet", writer.finish()[1], ends[-1], len(found), tuple(map(str, names or ())), parts,
+        max(len(found), default_shards(ends[-1])), tuple(file.location for file in found), ends, columns,
     )  # fmt: skip
 
 
@@ -201,6 +206,19 @@ def _footer(location: str) -> tuple[Any, int]:
             return file.schema_arrow, file.metadata.num_rows
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{location}: cannot be read: {_line(error)}") from None
+
+
+def _ids(found: Sequence[File], column: str) -> Iterator[str]:
+    """The names of outputs after their ids. A file that cannot be read, and an id that is none, is said later."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for each in found:
+        with contextlib.suppress(OSError, pa.ArrowException), open_file(each.location) as raw:
+            for batch in pq.ParquetFile(raw, pre_buffer=False).iter_batches(columns=[column]):
+                for value in batch.column(0).to_pylist():
+                    with contextlib.suppress(ValueError):
+                        yield output_name(str(id_of(value)))
 
 
 def _difference(schema: Any, other: Any) -> str:
@@ -225,19 +243,30 @@ def _roles(location: str, schema: Any, features: Mapping[str, Any], roles: Roles
     types = {field.name: str(field.type) for field in schema}
     for name, place in roles.columns.items():
         if place not in types:
+            outer, dot, _ = place.partition(".")
+            nested = f"flatten {outer!r} first, as flatten() of datasets does" if dot and outer in types else ""
             raise InputError(
-                f"{location}: no column {place!r}, which is to be the {name}; {roles.advice(types, name)}"
+                f"{location}: no column {place!r}, which is to be the {name}; {nested or roles.advice(types, name)}"
             )
     if len(types) < len(schema):
         raise InputError(f"{location}: two columns of one name among {', '.join(schema.names)}")
-    images = [name for name, kind in types.items() if _is_image(kind, features.get(name))]
+    images = [field.name for field in schema if _is_image(field.type, features.get(field.name))]
     try:
         found = roles.of_columns(types)
     except InputError as error:
         raise InputError(f"{location}: {error}") from None
     for name, role in found.items():
-        if role.kind == "label" and "list" in types[name].partition("<")[0]:  # one for each object
-            found[name] = Role("targets" if roles.labels_objects else "carried", role.name)
+        if role.kind != "label" or _LABEL.match(types[name]):
+            continue
+        if "list" in types[name].partition("<")[0] and roles.labels_objects:  # one for each object
+            found[name] = Role("targets", role.name)
+        elif name in roles.places:
+            raise InputError(
+                f"{location}: column {name!r} is to be the label and is {types[name]}; expected numbers or names "
+                "of classes; leave it out of --columns, and it is carried as it is"
+            )
+        else:
+            found[name] = Role("carried", name)
     if not any(role.kind == "image" for role in found.values()):
         free = [name for name in images if found[name].kind == "carried" and name not in roles.places]
         if len(free) == 1:
@@ -251,6 +280,8 @@ def _roles(location: str, schema: Any, features: Mapping[str, Any], roles: Roles
             raise InputError(
                 f"{location}: column {name!r} is to be the {role.name} and is {types[name]}; "
                 "expected files of images: binary, or struct<bytes, path>"
+                + f"; --columns other={name} carries it as it is"
+                * (role.kind == "mask")
             )
         if role.kind == "carried" and name in images and name not in roles.places:
             raise InputError(
@@ -260,18 +291,20 @@ def _roles(location: str, schema: Any, features: Mapping[str, Any], roles: Roles
     return found
 
 
-def _is_image(kind: str, feature: Any) -> bool:
+def _is_image(kind: Any, feature: Any) -> bool:
+    import pyarrow as pa
+
     return (isinstance(feature, dict) and feature.get("_type") == "Image") or (
-        kind.startswith("struct<bytes: ") and "path: " in kind
+        pa.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
     )
 
 
-def _column(field: Any, role: Role) -> Column:
+def _column(field: Any, role: Role, feature: Any) -> Column:
     """What is said of a column; that of the id is carried too."""
     if role.kind in ("image", "mask"):
         return Column(role.name, role.kind)
     if role.kind == "label":
         return Column("label", "label", "int64" if "int" in str(field.type).partition("<")[0] else "string")
-    if role.kind == "targets":
-        return Column(role.name, "targets", str(field.type))
-    return Column(field.name, "carried", str(field.type))
+    name, kind = (role.name, "targets") if role.kind == "targets" else (field.name, "carried")
+    plain = not isinstance(feature, dict | list) or (isinstance(feature, dict) and feature.get("_type") == "Value")
+    return Column(name, kind, str(field.type), "" if plain else json.dumps(feature))

@@ -14,6 +14,8 @@ from augreg.targets.conventions import Targets
 __all__ = ["Role", "Roles", "id_of", "label_of", "number_or_text"]
 
 _MASK: Final = re.compile(r"masks?\d*|\w+_mask")
+_OTHER: Final = re.compile(r"other\d*")
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _IMAGES: Final = ("image", "img")
 
 
@@ -43,7 +45,7 @@ class Roles:
                 raise InputError(f"{name}={place}: expected NAME=COLUMN, such as image=jpg")
         kinds = targets.keys
         self._masks = {name for name, kind in kinds.items() if kind == "mask"}
-        self._carried = {"other"} | {name for name, kind in kinds.items() if kind == "other"}
+        self._others = {name for name, kind in kinds.items() if kind == "other"}
         self._targets = {"boxes", "keypoints", "keypoint_names", *targets.labels, *targets.keypoint_labels}
         self._targets |= {
             *targets.polygons,
@@ -52,12 +54,19 @@ class Roles:
         self.labels_objects = "label" in self._targets
         """Whether `label`, where it is a list, has the labels of objects."""
         self._targets -= {"label"}
+        known = {"image", "mask", "label", "id", "other", *self._masks, *self._others, *self._targets}
+        for name, place in columns.items():
+            if name not in known and not _MASK.fullmatch(name) and not _OTHER.fullmatch(name):
+                raise InputError(
+                    f"{name}={place}: the spec knows no {name!r}, but {', '.join(sorted(known))}; write one of "
+                    f"these, or say what it is in the spec, such as targets: {{keys: {{{name}: boxes}}}}"
+                )
 
     def of(self, place: str) -> Role:
         """The role of a column, or of a key in JSON. Raises InputError where its name is that of another place."""
         if place in self.places:
             name = self.places[place]
-            return Role("carried", place) if name in self._carried else self._named(name)
+            return Role("carried", place) if self._is_other(name) else self._named(name)
         if place in self.columns and place != "id":
             raise InputError(
                 f"{place!r} is there, and {self.columns[place]!r} is to be used as {place!r}; rename one of them"
@@ -83,8 +92,8 @@ class Roles:
             if base in ("", *_IMAGES):
                 return Role("unknown", suffix) if "image" in self.columns else Role("image", "image")
             role = self.of(base)
-            return role if role.kind == "mask" or base in self._carried else Role("unknown", suffix)
-        if suffix == "cls":
+            return role if role.kind == "mask" or self._is_other(base) else Role("unknown", suffix)
+        if suffix == "cls" and "label" not in self.columns:
             return Role("label", "label")
         return Role("json" if suffix == "json" else "carried", suffix)
 
@@ -93,7 +102,10 @@ class Roles:
             return Role(name, name)
         if name in self._masks or _MASK.fullmatch(name):
             return Role("mask", name)
-        return Role("carried" if name in self._carried else "targets", name)
+        return Role("carried" if self._is_other(name) else "targets", name)
+
+    def _is_other(self, name: str) -> bool:
+        return name in self._others or _OTHER.fullmatch(name) is not None
 
     def of_columns(self, columns: Iterable[str]) -> dict[str, Role]:
         """The roles of all columns of a table. Raises InputError where two would be the same part."""
@@ -112,15 +124,14 @@ class Roles:
 
 
 def number_or_text(text: str) -> int | str:
-    """A number of a class as such, and its name as text."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else text
+    """A whole number as such, and any other text as it is: 007 is a name."""
+    return int(text) if _WHOLE.fullmatch(text) else text
 
 
 def id_of(value: Any, written: bool = False) -> int | str:
     """The id of a sample; of a `written` one, a text may be a number. Raises ValueError for what is none."""
     if written and isinstance(value, str):
-        number = number_or_text(value)
-        value = number if str(number) == value else value  # 007 stays as it is
+        value = number_or_text(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or value == "":
         raise ValueError(f"an id is a number or a text, got {json.dumps(value, default=str)[:60]}")
     return key_of(value) if isinstance(value, str) else value
@@ -131,5 +142,5 @@ def label_of(value: Any) -> int | str | None:
     if isinstance(value, bytes):
         value = number_or_text(value.decode().strip())
     if isinstance(value, bool) or not isinstance(value, int | str | None):
-        raise ValueError(f"a label is a number or a name, got {json.dumps(value, default=str)[:60]}")
+        raise ValueError(f"a label is the number of a class or its name, got {json.dumps(value, default=str)[:60]}")
     return value

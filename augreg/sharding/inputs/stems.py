@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from augreg.sharding.inputs.names import Names
 from augreg.sharding.records import InputError
 
-__all__ = ["ByStem", "Stems"]
+__all__ = ["ByStem", "Stems", "first_twice"]
 
 _AT_ONCE = 1 << 16
 
@@ -96,6 +96,18 @@ class ByStem:
                 return name
             place -= 1
         return None
+
+
+def first_twice(names: Callable[[], Iterable[str]]) -> str | None:
+    """The first name that was there before; None if each is there once. It holds 8 bytes for each."""
+    repeated = set(_repeated(np.fromiter(map(hash, names()), np.int64)).tolist())
+    seen = set()
+    for name in names() if repeated else ():
+        if hash(name) in repeated:
+            if name in seen:
+                return name
+            seen.add(name)
+    return None
 
 
 def _hashed(texts: Iterable[str]) -> NDArray[np.int64]:

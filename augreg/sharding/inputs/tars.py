@@ -2,138 +2,39 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import io
 import json
 import os
 import re
 import tarfile
-import zlib
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 from augreg.images.files import MOST_BYTES
 from augreg.images.folders import key_of
-from augreg.sharding.inputs.listed import Listed, Seen, share
-from augreg.sharding.inputs.locations import File, open_file, output_name, reason
+from augreg.sharding.inputs.listed import Listed, Seen, shards_of_files, share
+from augreg.sharding.inputs.locations import File, output_name
 from augreg.sharding.inputs.names import NamesWriter
 from augreg.sharding.inputs.roles import Roles, id_of, label_of
+from augreg.sharding.inputs.tar_members import PACKED, TarMembers, opened
 from augreg.sharding.records import Column, InputError, Sample
 
 __all__ = ["SUFFIXES", "TarInput", "open_tars"]
 
-SUFFIXES: Final = (".tar", ".tar.gz", ".tgz")
+SUFFIXES: Final = (".tar", *PACKED)
 _NAME: Final = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)", re.DOTALL)
 """A key, without the first dot of the file's name and what follows it. Names that begin with a dot have none."""
 _META: Final = re.compile(r"__[^/]*__($|/)")
 """Members that WebDataset skips."""
-_SEEN: Final = 16
-"""Samples of the first file that are read to know what parts samples have."""
+_TEXTS: Final = ("txt", "json")
+"""Members that are columns of text in Parquet, where the first of them are UTF-8."""
+_SEEN: Final = 64
+"""Samples of the first files that are read to know what parts samples have."""
 _SCANS: Final = 8
 """Files of which the beginnings of samples are kept: 9 bytes for each."""
-_DAMAGED: Final = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError, UnicodeError, ValueError)
-
-
-class _Members:
-    """The members of a tar, one by one. Unlike `tarfile`, it takes a damaged header for one, not for the end."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - the file is closed by who opened it
-
-    def __iter__(self) -> Iterator[tarfile.TarInfo]:
-        last = -1
-        while (member := self._next()) is not None:
-            if member.offset <= last or member.size < 0:  # negative sizes would lead around in a circle
-                raise tarfile.ReadError(f"damaged at byte {last:,}")
-            last = member.offset
-            yield member
-        self._check_end()
-
-    def _next(self) -> tarfile.TarInfo | None:
-        """The next member. `tarfile` takes ten times as long for a plain file, so it reads all others."""
-        tar, offset = self._tar, self._tar.offset
-        if tar.firstmember is None and not tar.pax_headers:  # type: ignore[attr-defined]
-            self._file.seek(offset)
-            member = _plain_file(self._file.read(tarfile.BLOCKSIZE))
-            if member is not None:
-                member.offset, member.offset_data = offset, offset + tarfile.BLOCKSIZE
-                tar.offset = member.offset_data - (-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                return member
-            self._file.seek(offset)
-        found = tar.next()
-        tar.members = []  # type: ignore[attr-defined]  # it keeps them all
-        return found
-
-    def _check_end(self) -> None:
-        self._file.seek(self._tar.offset)
-        block = self._file.read(tarfile.BLOCKSIZE)
-        if not block:
-            raise tarfile.ReadError("it ends without the mark of its end: a part is missing")
-        if len(block) < tarfile.BLOCKSIZE or block.strip(b"\0"):
-            raise tarfile.ReadError(f"damaged at byte {self._tar.offset:,}")
-
-    def stamp(self) -> tuple[int, ...]:
-        """What changes when a file of this machine is replaced; of others, nothing is known."""
-        try:
-            found = os.fstat(self._file.fileno())
-        except OSError:
-            return ()
-        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-    def go_to(self, offset: int) -> None:
-        """Go on at a member that was seen before."""
-        self._tar.offset = offset
-        self._tar.firstmember = None  # type: ignore[attr-defined]
-        self._file.seek(offset)
-
-    def read(self, member: tarfile.TarInfo) -> bytes:
-        """The bytes of a regular member."""
-        if member.sparse is None:
-            self._file.seek(member.offset_data)
-            data = self._file.read(member.size)
-        else:
-            file = self._tar.extractfile(member)
-            assert file is not None
-            data = file.read()
-        if len(data) < member.size:
-            raise tarfile.ReadError("unexpected end of data")
-        return data
-
-
-def _plain_file(header: bytes) -> tarfile.TarInfo | None:
-    """The member of a header that is only that of a regular file; None for any other, and for a damaged one."""
-    if len(header) < tarfile.BLOCKSIZE or header[156] not in b"0\0" or header[345] or header[124] & 128:
-        return None  # the last two are of a longer name, and of a size that is not in octal digits
-    try:
-        total = int(header[148:156].rstrip(b"\0 "), 8)
-        size = int(header[124:136].rstrip(b"\0 "), 8)
-    except ValueError:
-        return None
-    name = header[: header.index(0, 0, 101) if 0 in header[:100] else 100]
-    if total != sum(header) - sum(header[148:156]) + 256 or size < 0 or name.endswith(b"/"):
-        return None
-    member = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
-    member.size = size
-    return member
-
-
-@contextlib.contextmanager
-def _opened(location: str) -> Iterator[_Members]:
-    """The members of a file. Raises InputError, also in the block, for a file that is damaged."""
-    try:
-        with open_file(location) as raw, contextlib.ExitStack() as stack:
-            packed = location.lower().endswith(SUFFIXES[1:])
-            file = stack.enter_context(gzip.GzipFile(fileobj=raw, mode="rb")) if packed else raw
-            # a buffer: to go back by a block in a compressed file would be to read it again from its beginning
-            yield _Members(io.BufferedReader(cast(Any, file), 1 << 18) if packed else raw)
-    except _DAMAGED as error:
-        what = "a damaged tar" if not isinstance(error, OSError) or error.errno is None else "cannot be read"
-        raise InputError(f"{location}: {what}: {reason(error)}; replace the file") from None
 
 
 @dataclass
@@ -155,7 +56,7 @@ class _Group:
         self.members[suffix] = member
 
 
-def _groups(members: _Members) -> Iterator[_Group]:
+def _groups(members: TarMembers) -> Iterator[_Group]:
     """The members that follow one another and have one key."""
     group: _Group | None = None
     for member in members:
@@ -171,6 +72,11 @@ def _groups(members: _Members) -> Iterator[_Group]:
         yield group
 
 
+def _name(group: _Group) -> str:
+    """The name of the outputs of a sample: it is unique in its tar, where ids may not be."""
+    return output_name(key_of(group.key))
+
+
 @dataclass(frozen=True)
 class TarPiece:
     """The samples of whole files, or a part of those of one file."""
@@ -184,15 +90,15 @@ class TarPiece:
     def samples(self) -> Iterator[Sample]:
         """The samples in order. Raises InputError for a file that is damaged, after the samples before the damage."""
         for location, source in self.files:
-            with _opened(location) as members:
+            with opened(location) as members:
                 for group, repeated in self._own(location, members):
                     yield self._sample(members, group, source, repeated)
 
-    def _own(self, location: str, members: _Members) -> Iterator[tuple[_Group, bool]]:
+    def _own(self, location: str, members: TarMembers) -> Iterator[tuple[_Group, bool]]:
         """The groups of this part, and whether their keys were there before."""
         if self.parts == 1:
             seen = Seen()
-            yield from ((group, seen.again(group.key)) for group in _groups(members))
+            yield from ((group, seen.again(_name(group))) for group in _groups(members))
             return
         starts, again = _scanned(location, members)
         first, last = share(len(starts), self.part, self.parts)
@@ -200,9 +106,11 @@ class TarPiece:
             members.go_to(starts[first])
             yield from zip(islice(_groups(members), last - first), map(bool, again[first:last]), strict=True)
 
-    def _sample(self, members: _Members, group: _Group, source: str, repeated: bool) -> Sample:
+    def _sample(self, members: TarMembers, group: _Group, source: str, repeated: bool) -> Sample:
         key = key_of(group.key)
-        failure = "the key is there twice in the tar; give each sample its own" if repeated else group.failure
+        failure = group.failure
+        if repeated:
+            failure = "the key is there twice in the tar, or one of the same path; give each sample its own"
         size = sum(member.size for member in group.members.values())
         if not failure and size > MOST_BYTES:
             failure = f"it has {size:,} bytes, and at most {MOST_BYTES:,} are read"
@@ -219,7 +127,7 @@ _scans: dict[str, tuple[Any, array[int], bytearray]] = {}
 """Of the last files, what tells one version of a file from another, and the result of `_scanned`."""
 
 
-def _scanned(location: str, members: _Members) -> tuple[array[int], bytearray]:
+def _scanned(location: str, members: TarMembers) -> tuple[array[int], bytearray]:
     """Where each sample of a file begins, and whether its key was there before.
 
     It is kept in this process for the other shards of the file.
@@ -230,7 +138,7 @@ def _scanned(location: str, members: _Members) -> tuple[array[int], bytearray]:
     seen, starts, again = Seen(), array("Q"), bytearray()
     for group in _groups(members):  # headers only: it seeks over the data
         starts.append(group.offset)
-        again.append(seen.again(group.key))
+        again.append(seen.again(_name(group)))
     while len(_scans) >= _SCANS:
         del _scans[next(iter(_scans))]
     _scans[location] = stamp, starts, again
@@ -272,7 +180,7 @@ def _made(key: str, source: str, parts: dict[str, bytes], roles: Roles) -> Sampl
     if index is None:
         raise InputError(f"no {roles.columns['id']!r}, which is to be the id; {roles.advice(parts, 'id')}")
     image = next(iter(images.values()))
-    return Sample(str(index), index, output_name(str(index)), source, image=image, **found)
+    return Sample(str(index), index, output_name(key), source, image=image, **found)
 
 
 def _take(data: bytes, found: dict[str, Any], roles: Roles, index: int | str | None) -> int | str | None:
@@ -335,9 +243,35 @@ def open_tars(location: str, found: Sequence[File], roles: Roles) -> TarInput:
     for file in found:
         writer.add(f"{file.name}\n{file.size}")
     fingerprint = writer.finish()[1]
-    several = len(found) > 1
-    files = tuple((file.location, _source(file.name) if several else "") for file in found)
-    return TarInput("tar", fingerprint, None, len(files), (), _columns(files, roles), len(files), files, roles)
+    sources = _sources(location, [file.name for file in found]) if len(found) > 1 else [""]
+    files = tuple((file.location, source) for file, source in zip(found, sources, strict=True))
+    packed = any(file.location.lower().endswith(SUFFIXES[1:]) for file in found)  # each part reads all before it
+    shards = len(files) if packed else shards_of_files([file.size for file in found])
+    return TarInput("tar", fingerprint, None, len(files), (), _columns(files, roles), shards, files, roles)
+
+
+def _sources(location: str, names: Sequence[str]) -> list[str]:
+    """What each file is called as the source of samples: its name without the suffix.
+
+    It keeps the suffix where another file has the same without, or is in a folder of this name: `a.tar` and `a.tgz`,
+    or `a.tar` with `b/c.jpg` and `a/b.tar` with `c.jpg`. Raises InputError where two names would still be equal.
+    """
+    short = [_source(name) for name in names]
+    times = Counter(map(str.casefold, short))
+    folders = {parent for source in short for parent in _parents(source.casefold())}
+    found = [
+        name if times[source.casefold()] > 1 or source.casefold() in folders else source
+        for name, source in zip(names, short, strict=True)
+    ]
+    for name, count in Counter(map(str.casefold, found)).items():
+        if count > 1:
+            raise InputError(f"{location}: two of the tars would be called {name}; rename or leave out one of them")
+    return found
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _source(name: str) -> str:
@@ -348,22 +282,27 @@ def _source(name: str) -> str:
 def _columns(files: Sequence[tuple[str, str]], roles: Roles) -> tuple[Column, ...]:
     """The parts of the first samples that can be read. Raises InputError if none can."""
     problem = ""
+    good: list[Sample] = []
     for location, _ in files[:8]:
-        samples = TarPiece(((location, ""),), roles).samples()
+        if len(good) == _SEEN:
+            break
         seen: list[Sample] = []
         try:
-            seen.extend(islice(samples, _SEEN))
+            seen.extend(islice(TarPiece(((location, ""),), roles).samples(), _SEEN - len(good)))
         except InputError as error:
             problem = problem or str(error)
-        columns = _parts(sample for sample in seen if not sample.failure)
-        if columns:
-            _check_columns(location, columns, roles)
-            return columns
-        if seen:
+        good += [sample for sample in seen if not sample.failure]
+        if not seen:
+            problem = (
+                problem or f"{location}: no samples in it; members are named as in WebDataset, KEY.jpg and KEY.cls"
+            )
+        elif not good:
             problem = f"{location}: {seen[0].key}: {seen[0].failure}"
-        elif not problem:
-            problem = f"{location}: no samples in it; members are named as in WebDataset, KEY.jpg and KEY.cls"
-    raise InputError(problem)
+    if not good:
+        raise InputError(problem)
+    columns = _parts(good)
+    _check_columns(files[0][0], columns, roles)
+    return columns
 
 
 def _check_columns(location: str, columns: Sequence[Column], roles: Roles) -> None:
@@ -377,15 +316,27 @@ def _check_columns(location: str, columns: Sequence[Column], roles: Roles) -> No
             )
 
 
-def _parts(samples: Iterator[Sample]) -> tuple[Column, ...]:
+def _parts(samples: Sequence[Sample]) -> tuple[Column, ...]:
     found: dict[Column, None] = {}
     labels: set[type] = set()
+    types: dict[str, str] = {}
     for sample in samples:
         found[Column("image", "image")] = None
         found |= dict.fromkeys(Column(name, "mask") for name in sample.masks)
         found |= dict.fromkeys(Column(name, "targets") for name in sample.targets)
         if sample.label is not None:
             labels.add(type(sample.label))
-        found |= dict.fromkeys(Column(name, "carried", "binary") for name in sample.carried)
+        for name, data in sample.carried.items():
+            text = name in _TEXTS and types.get(name) != "binary" and _is_text(data)
+            types[name] = "string" if text else "binary"
+    found |= dict.fromkeys(Column(name, "carried", kind) for name, kind in types.items())
     label = [Column("label", "label", "int64" if labels == {int} else "string")] if labels else []
     return *found, *label
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

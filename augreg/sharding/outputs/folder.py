@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from augreg.errors import ImageError
-from augreg.sharding.outputs.members import document, files_carried, mask_stem
+from augreg.sharding.outputs.members import document, files_carried, has_label, mask_stem
 from augreg.sharding.outputs.output import Output
 from augreg.sharding.storage import Storage
 from augreg.sharding.storage_names import checked, is_temporary
@@ -26,14 +26,18 @@ _MOST_LIST: Final = 1 << 30
 class FolderWriter:
     """A `Writer` of files below the output: `cat/photo-0.png`, `cat/photo-0_mask.png`, `cat/photo-0.json`.
 
-    The JSON has the targets, and the label where the folder does not say it. Each file is whole or not there, and the
-    list of a shard, which `close` writes, names its files: `.augreg/files/000000`. Files that were written before an
-    `abort` stay; the next run replaces them. A file survives a power cut if the system had written it by then: this
-    waits for none of them, as there may be millions.
+    The JSON has the targets, and the label where the folder does not say it; where it has another label already, the
+    label is in `cat/photo-0.cls`. Each file is whole or not there, and the list of a shard, which `close` writes,
+    names its files: `.augreg/files/000000`. Files that were written before an `abort` stay; the next run replaces
+    them. A file survives a power cut if the system had written it by then: this waits for none of them, as there may
+    be millions.
     """
 
-    def __init__(self, storage: Storage, shard: int, format: str, classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, storage: Storage, shard: int, format: str, classes: Sequence[str] = (), masks: Sequence[str] = ()
+    ) -> None:
         self._storage, self._shard, self._format, self._classes = storage, shard, format, classes
+        self._mask_ends = tuple(f"_{mask_stem(mask)}" for mask in masks)
         self._names: list[str] = []
         self._taken: set[str] = set()
         self._hash, self._size = hashlib.sha256(), 0
@@ -47,6 +51,8 @@ class FolderWriter:
             raise ImageError(f"{name} would be two files of this shard; rename one of the images")
         for name in (output.name, *files):
             _check(name)
+        if output.name.endswith(self._mask_ends):  # of another shard, perhaps; names with the number of a copy do not
+            raise ImageError(f"{output.name} would be the mask of another image by its name; rename the image")
         done: list[str] = []
         for name, data in files.items():
             try:
@@ -68,9 +74,12 @@ class FolderWriter:
     def _files(self, output: Output) -> dict[str, bytes]:
         """The files of a copy by name."""
         name = output.name
-        described = document(output, label=not self._shows_label(output))
+        shown = output.label is None or self._shows_label(output)
+        apart = not shown and has_label(output)
+        described = document(output, label=not shown and not apart)
         parts = [
             *((f"{name}_{mask_stem(mask)}.png", data) for mask, data in sorted(output.masks.items())),
+            *([(f"{name}.cls", str(output.label).encode())] if apart else []),
             *([(f"{name}.json", described)] if described is not None else []),
             *((f"{name}.{suffix}", data) for suffix, data in files_carried(output).items()),
             (f"{name}.{self._format}", output.image),

@@ -18,7 +18,6 @@ class HashedFile:
 
     def __init__(self, storage: Storage, name: str) -> None:
         self._storage, self._name = storage, name
-        storage.remove_temporary(name)
         self._path: Path | None = storage.temporary(name)
         self._file = self._path.open("xb", buffering=_BUFFER)
         self._hash = hashlib.sha256()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from augreg.errors import ImageError
 from augreg.images.suffixes import SUFFIXES
 from augreg.sharding.outputs.output import Output
 
-__all__ = ["document", "files_carried", "mask_stem", "plain"]
+__all__ = ["document", "files_carried", "has_label", "mask_stem", "plain"]
 
 _JSON: Final = "json"
 
@@ -24,9 +25,7 @@ def mask_stem(name: str) -> str:
 
 def files_carried(output: Output) -> dict[str, bytes]:
     """What is carried as files, sorted by suffix. Raises ImageError for a suffix that is no part of a file's name."""
-    files = {
-        name: bytes(data) for name, data in sorted(output.carried.items()) if isinstance(data, bytes | bytearray)
-    }
+    files = dict(filter(None, (_file(name, value) for name, value in sorted(output.carried.items()))))
     for name in files:
         if not name or "/" in name or "\0" in name or name.startswith("."):
             raise ImageError(f"{name!r}: bytes are stored under the name of their part, and this is none for a file")
@@ -34,25 +33,35 @@ def files_carried(output: Output) -> dict[str, bytes]:
     return files
 
 
+def _file(name: str, value: Any) -> tuple[str, bytes] | None:
+    """The suffix and the bytes of what is carried as a file: bytes, or an image of a table. None for others."""
+    if isinstance(value, Mapping) and value.keys() == {"bytes", "path"} and isinstance(value["bytes"], bytes):
+        suffix = PurePosixPath(value["path"] or "").suffix.lower()
+        return name + suffix * (suffix in SUFFIXES), value["bytes"]
+    return (name, bytes(value)) if isinstance(value, bytes | bytearray) else None
+
+
 def document(output: Output, label: bool = False) -> bytes | None:
     """The JSON of a copy: the one that is carried with the targets in it; None if there is nothing to say.
 
     Columns that are not bytes are in it, too, and with `label` the label. Raises ImageError if the carried JSON is
-    not an object but has to be, or if a value cannot be stored.
+    not an object but has to be, or says something else already, or if a value cannot be stored.
     """
     carried = output.carried.get(_JSON)
     others = {
         name: value
         for name, value in output.carried.items()
-        if name != _JSON and value is not None and not isinstance(value, bytes | bytearray)
+        if name != _JSON and value is not None and _file(name, value) is None
     }
     added = {**others, **({"label": output.label} if label and output.label is not None else {}), **output.targets}
     if isinstance(carried, bytes | bytearray) and not added:
         return bytes(carried)
     try:
-        before = json.loads(carried) if isinstance(carried, bytes | bytearray | str) else carried
+        before = _loaded(carried)
         if added and not isinstance(before, Mapping | None):
             raise ImageError(f"its JSON is not an object, so {', '.join(sorted(added))} cannot be stored in it")
+        if twice := sorted((before or {}).keys() & (added.keys() - output.targets.keys())):
+            raise ImageError(f"its JSON has {', '.join(twice)} already, and would lose it; rename the column")
         merged = {**(before or {}), **added} if added else before
         return None if merged is None else json.dumps(merged, ensure_ascii=False, default=plain).encode()
     except ImageError:
@@ -61,8 +70,26 @@ def document(output: Output, label: bool = False) -> bytes | None:
         raise ImageError(f"what belongs to it cannot be stored as JSON: {error}") from None
 
 
+def has_label(output: Output) -> bool:
+    """Whether the carried JSON of a copy has a label already, which may be another than that of the copy."""
+    try:
+        before = _loaded(output.carried.get(_JSON))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(before, Mapping) and "label" in before
+
+
+def _loaded(carried: Any) -> Any:
+    return json.loads(carried) if isinstance(carried, bytes | bytearray | str) else carried
+
+
 def plain(value: Any) -> Any:
-    """A value as JSON knows it: arrays and their numbers as Python's, times and exact numbers as text."""
+    """A value as JSON knows it: arrays and their numbers as Python's, times and exact numbers as text.
+
+    Durations are numbers of seconds.
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "isoformat"):

@@ -44,19 +44,21 @@ def open_writer(
     format: str,
     classes: Sequence[str] = (),
     columns: Sequence[Column] = (),
+    masks: Sequence[str] = (),
     row_group: int | None = None,
 ) -> Writer:
     """The writer of an output shard: `to` is tar, parquet or folder.
 
     `format` is that of the images: png, jpg, webp or npy. `classes` are the names of the labels, and `columns` what
-    the samples of the input have, which are the columns of Parquet. `row_group` is the size of its row groups in
+    the samples of the input have, which are the columns of Parquet. `masks` are those of which the files of a folder
+    must not have the names of images. `row_group` is the size of its row groups in
     bytes. Raises OutputError as `check_output` does, and OSError if the storage cannot be written to.
     """
     check_output(to, format, classes, columns)
     if to == "tar":
         return TarWriter(storage, shard, format)
     if to == "folder":
-        return folder.FolderWriter(storage, shard, format, classes)
+        return folder.FolderWriter(storage, shard, format, classes, masks)
     from augreg.sharding.outputs.parquet import ROW_GROUP, ParquetWriter
 
     return ParquetWriter(storage, shard, format, classes, columns, row_group or ROW_GROUP)

@@ -43,6 +43,8 @@ def schema_of(columns: Sequence[Column], classes: Sequence[str]) -> Any:
             features[column.name] = {"names": list(classes), "_type": "ClassLabel"}
         else:
             fields.append(pa.field(column.name, _type(column)))
+            if column.feature:
+                features[column.name] = json.loads(column.feature)
     names = [column.name for column in columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise OutputError(f"two columns would be called {', '.join(twice)}; rename one with --columns")
@@ -153,7 +155,7 @@ class ParquetWriter:
             if label not in self._classes:
                 raise ImageError(f"its label {label!r} is none of the {len(self._classes)} classes")
             return self._classes.index(label)
-        if not 0 <= label < len(self._classes):
+        if not -1 <= label < len(self._classes):  # -1 is that of images without a class in Hugging Face's data
             raise ImageError(f"its label is {label}, and the {len(self._classes)} classes have numbers from 0")
         return label
 

@@ -18,6 +18,7 @@ from augreg.sharding.storage_names import checked
 __all__ = ["TarWriter", "escaped"]
 
 _BLOCK: Final = 512
+_SKIPPED: Final = re.compile(r"__[^/]*__/")
 _CODE: Final = re.compile(r"%(?=2E|25)|\.")
 
 
@@ -34,8 +35,9 @@ class TarWriter:
     """A `Writer` of `shard-000000.tar`.
 
     The members of a copy are `NAME.png` (or its format), `NAME.mask.png`, `NAME.cls`, `NAME.json` and what is
-    carried, in this order. Their headers have no time, owner or host, so the bytes are a function of the copies. Long
-    names, and those that are not ASCII, are stored as POSIX.1-2001 (PAX) says.
+    carried, in this order; where another `cls` is carried, the label is in the JSON. Their headers have no time,
+    owner or host, so the bytes are a function of the copies. Long names, and those that are not ASCII, are stored as
+    POSIX.1-2001 (PAX) says.
     """
 
     def __init__(self, storage: Storage, shard: int, format: str) -> None:
@@ -61,11 +63,12 @@ class TarWriter:
 
     def _members(self, output: Output) -> dict[str, bytes]:
         """The data of a copy by suffix, in order. Raises ImageError if two parts have the same."""
-        described = document(output)
+        apart = output.label is not None and "cls" not in output.carried
+        described = document(output, label=not apart)
         parts = [
             (self._format, output.image),
             *((f"{mask_stem(name)}.png", data) for name, data in sorted(output.masks.items())),
-            *([("cls", str(output.label).encode())] if output.label is not None else []),
+            *([("cls", str(output.label).encode())] if apart else []),
             *([("json", described)] if described is not None else []),
             *files_carried(output).items(),
         ]
@@ -89,6 +92,8 @@ class TarWriter:
 
 
 def _checked(name: str) -> str:
+    if _SKIPPED.match(name):
+        raise ImageError(f"{name}: readers of WebDataset's layout skip names like __x__; rename the folder")
     try:
         return escaped(checked(name))
     except ValueError as error:

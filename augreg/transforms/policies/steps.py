@@ -195,11 +195,11 @@ class AugMix:
     """Mix the image with copies of it, each changed by a chain of random ops, with random weights.
 
     The result is keep * image + (1 - keep) * sum(w[i] * chain[i]): `width` chains with weights w from
-    Dirichlet(alpha), and keep from Beta(alpha, alpha). A chain has `depth` ops, by default 1 to 3 at random. `ops`
-    lists the ops to draw from: by default the nine that do not occur in ImageNet-C in dialect paper, and thirteen in
-    the others. Magnitudes are uniform up to `severity`, on a scale of 10, unless `m_std` is given (only dialect
-    timm): then they are normal around `severity` with this standard deviation, or uniform if it is above 100.
-    Hendrycks et al. 2020, arXiv 1912.02781.
+    Dirichlet(alpha), and keep from Beta(alpha, alpha). A chain has `depth` ops, by default a random number from 1 to
+    3. `ops` lists the ops to draw from: by default the nine that do not occur in ImageNet-C in dialect paper, and
+    thirteen in the others. Magnitudes are uniform up to `severity`, on a scale of 10. With `m_std` (only in dialect
+    timm), they are normal around `severity` with this standard deviation, or uniform if it is above 100. Hendrycks et
+    al. 2020, arXiv 1912.02781.
     """
 
     severity: Annotated[float, Meta(ge=1, le=10)] = 3.0
@@ -313,7 +313,7 @@ class TimmPolicy:
     """Apply the policy of a timm string, such as rand-m9-mstd0.5-inc1.
 
     The string starts with rand, augmix, original, originalr, v0, v0r or 3a. It is parsed strictly: an unknown section
-    is an error. timm's training scripts fill with the mean color of their data set: `fill: imagenet`. Where the
+    is an error. timm's training scripts fill with the mean color of their dataset: `fill: imagenet`. Where the
     magnitude of posterize means 0 bits, the image becomes black.
     """
 

@@ -18,7 +18,7 @@ def train(pipe, model, photos, folder, epochs=3, **arguments):
     loader = DataLoader(data, 8, sampler=sampler, collate_fn=pipe.collate, generator=torch.Generator())
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    accelerator.register_for_checkpointing(RngState(model))  # accelerate saves generators, and no calls of masks
+    accelerator.register_for_checkpointing(RngState(model))  # accelerate saves generators, but not counts of calls
 
     step = max((int(path.name) for path in Path(folder).glob("[0-9]*")), default=0)
     if step:

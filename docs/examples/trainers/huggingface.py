@@ -12,7 +12,7 @@ from augreg.training.huggingface import Loss, Regularized
 
 def train(pipe, model, photos, folder, epochs=3, **arguments):
     checkpoint = get_last_checkpoint(folder) if Path(folder).is_dir() else None
-    if checkpoint:  # the Trainer of transformers 5 loads no weights that files call otherwise, as those of ViT
+    if checkpoint:  # the Trainer of transformers 5 loads no weights that have other names in files, as in ViT
         model.load_state_dict(type(model).from_pretrained(checkpoint).state_dict())
     attached, criterion = pipe.regularize(model), pipe.criterion()
     trainer = Trainer(
