@@ -417,13 +417,16 @@ def test_the_editor_in_a_browser(browser: Any, command: tuple[Any, str]) -> None
         tab.keyboard.type(typed)
     text.press("End")
     text.press("Enter")
-    tab.keyboard.type("horizontal_fl")
-    expect(tab.locator("#completions li")).to_have_count(1)
-    tab.keyboard.press("Enter")
-    tab.keyboard.press("Enter")
-    tab.keyboard.press("Enter")  # an empty item ends the list
+    for name in ("one_of", "solarize", "horizontal_flip"):
+        tab.keyboard.type(name[:-1])
+        expect(tab.locator("#completions li")).to_have_count(1 if name != "solarize" else 2)
+        tab.keyboard.press("Enter")  # takes the completion
+        if name != "one_of":
+            tab.keyboard.press("Enter")
+            tab.keyboard.press("Enter")  # an empty item ends the list
     tab.keyboard.type("seed: 3")
-    expect(text).to_have_value("image:\n  - random_crop: {size: 64}\n  - horizontal_flip\nseed: 3")
+    nested = "  - one_of:\n      - solarize\n  - horizontal_flip\n"
+    expect(text).to_have_value(f"image:\n  - random_crop: {{size: 64}}\n{nested}seed: 3")
     expect(state).to_have_text("up to date")
     assert problems == []
     tab.close()

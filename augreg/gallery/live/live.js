@@ -193,11 +193,12 @@ function close() {
 }
 
 // The next line begins as deep as this one, and with a dash in a list; an empty item ends the list.
-function newLine(line) {
+function newLine(above, line) {
   const [, indent, dash, rest] = line.match(/^( *)(- +|)(.*)$/);
   if (dash && !rest) {
+    const owner = above.reverse().find((other) => other.trim() && other.search(/\S/) < indent.length) ?? "";
     text.setSelectionRange(text.selectionStart - line.length, text.selectionStart);
-    insert(indent.slice(2));
+    insert(owner.match(/^ *(- +|)/)[0]);
   } else if (/:\s*$/.test(rest)) insert(`\n${indent}${dash && "  "}  `);
   else insert(`\n${indent}${dash}`);
 }
@@ -236,7 +237,8 @@ text.addEventListener("keydown", (event) => {
     close();
   } else if (event.key === "Enter" && !event.isComposing) {
     event.preventDefault();
-    newLine(text.value.slice(0, text.selectionStart).split("\n").at(-1));
+    const above = text.value.slice(0, text.selectionStart).split("\n");
+    newLine(above, above.pop());
   }
 });
 mark();
