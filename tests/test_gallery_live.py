@@ -412,14 +412,14 @@ def test_the_editor_in_a_browser(browser: Any, command: tuple[Any, str]) -> None
     text.fill("")  # a spec from nothing, by completion
     text.press("Control+Space")
     for name, typed in (("image", "random_cr"), ("random_crop", ""), ("size", "64")):
-        expect(tab.locator("#completions li[aria-selected=true]")).to_contain_text(name)
+        expect(tab.locator("#completions li[aria-selected=true]")).to_contain_text(name, timeout=30_000)
         tab.keyboard.press("Enter")
         tab.keyboard.type(typed)
     text.press("End")
     text.press("Enter")
     for name in ("one_of", "solarize", "horizontal_flip"):
         tab.keyboard.type(name[:-1])
-        expect(tab.locator("#completions li")).to_have_count(1 if name != "solarize" else 2)
+        expect(tab.locator("#completions li")).to_have_count(1 if name != "solarize" else 2, timeout=30_000)
         tab.keyboard.press("Enter")  # takes the completion
         if name != "one_of":
             tab.keyboard.press("Enter")

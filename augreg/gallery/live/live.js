@@ -17,6 +17,7 @@ async function call(name, data, signal) {
 
 function later(milliseconds) {
   clearTimeout(waiting);
+  byId("state").textContent = "drawing …";
   waiting = setTimeout(draw, milliseconds);
 }
 
