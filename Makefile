@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Some machines forbid Python to keep bytecode: each of the many processes of the tests would compile all files again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: gallery native test soak lint types docs pictures site ready-made bench check versions clients clean
+.PHONY: gallery native test soak lint types docs pictures sheet site ready-made bench check versions clients clean
 
 # The gallery page of the sample photos, with a catalogue of all steps and the fast backend.
 gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
@@ -80,6 +80,10 @@ docs: $(VENV)/gallery.stamp
 # Draw the pictures of the transforms in the docs again, and write their pages.
 pictures: $(VENV)/dev.stamp
 	AUGREG_PLUGINS=augreg $(BIN)/python tools/reference.py --pictures
+
+# Take the screenshot at the top of the README again; needs chromium.
+sheet: $(VENV)/dev.stamp
+	$(BIN)/python tools/sheet.py
 
 # The documents as a site, in site/index.html: static, with a search, without requests to other servers. Any warning fails.
 site: $(VENV)/site.stamp

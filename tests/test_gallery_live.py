@@ -35,7 +35,18 @@ CAT = sample_photo()
 @pytest.fixture(scope="module")
 def known() -> dict[str, Any]:
     registry = Registry.installed()
-    names = ("rotate", "rot90", "horizontal_flip", "jpeg", "one_of", "sequential", "mixup", "dropout", "cutout")
+    names = (
+        "rotate",
+        "rot90",
+        "horizontal_flip",
+        "jpeg",
+        "one_of",
+        "sequential",
+        "mixup",
+        "dropout",
+        "cutout",
+        "random_crop",
+    )
     return schema({name: registry[name] for name in names})
 
 
@@ -45,9 +56,15 @@ def known() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("text", "names", "first"),
     [
-        ("ima|", ["image"], "image: "),
+        ("|", ["image", "batch", "$schema"], "image:\n  - "),
+        ("ima|", ["image"], "image:\n  - "),
+        ("{ima|", ["image"], "image: "),
+        ("ima|: []", ["image"], "image"),
+        ("image:\n  - one_of:\n      ste|", ["steps"], "steps:\n        - "),
+        ("image:\n  - rotate: |", ["degrees", "interpolation"], "{degrees: }"),
         ("image:\n  - rot|", ["rotate", "rot90"], "rotate"),
-        ("image:\n  - one|", ["one_of"], "one_of: "),  # it needs an argument
+        ("image:\n  - random_c|", ["random_crop"], "random_crop: "),  # it needs an argument
+        ("image:\n  - one|", ["one_of"], "one_of:\n      - "),
         ("image: [horizontal_flip, ro|]", ["rotate", "rot90"], "rotate"),
         ("image:\n  - rotate: {deg|}", ["degrees"], "degrees: "),
         ("image:\n  - rotate: {degrees: 3, |}", ["interpolation", "fill", "p"], None),
@@ -59,7 +76,8 @@ def known() -> dict[str, Any]:
         ("image: []\noutput: n|\nseed: 3", ["numpy"], "numpy"),
         ("image: []\napproximate: t|", ["true"], "true"),
         ("image:\n  # rot|", [], None),
-        ("image:\n  - rotate: deg|", [], None),  # a key cannot stand there
+        ("image:\n  - rotate: deg|", ["degrees"], "{degrees: }"),
+        ("image:\n  - rotate: deg| # more", [], None),  # a key cannot stand there
         ("image: 'rot|", [], None),
     ],
 )
@@ -74,6 +92,8 @@ def test_completions_are_what_the_schema_allows_there(
         item = next(item for item in found.items if item.name == names[0])
         assert item.text == first
         assert re.fullmatch(r"\w*", text[found.start : cursor])
+    if not text.strip("|"):
+        assert offered[0] == "image" and offered[-1] == "$schema"
     if "degrees: 3" in text:
         assert "degrees" not in offered  # it is there already
     assert ("mixup" in offered) == ("batch" in text)
@@ -388,6 +408,26 @@ def test_the_editor_in_a_browser(browser: Any, command: tuple[Any, str]) -> None
     tab.keyboard.press("Escape")
     tab.set_viewport_size({"width": 1280, "height": 800})
     assert tab.evaluate("document.documentElement.scrollWidth") == 1280
+
+    text.fill("")  # a spec from nothing, by completion
+    text.press("Control+Space")
+    for name, typed in (("image", "random_cr"), ("random_crop", ""), ("size", "64")):
+        expect(tab.locator("#completions li[aria-selected=true]")).to_contain_text(name, timeout=30_000)
+        tab.keyboard.press("Enter")
+        tab.keyboard.type(typed)
+    text.press("End")
+    text.press("Enter")
+    for name in ("one_of", "solarize", "horizontal_flip"):
+        tab.keyboard.type(name[:-1])
+        expect(tab.locator("#completions li")).to_have_count(1 if name != "solarize" else 2, timeout=30_000)
+        tab.keyboard.press("Enter")  # takes the completion
+        if name != "one_of":
+            tab.keyboard.press("Enter")
+            tab.keyboard.press("Enter")  # an empty item ends the list
+    tab.keyboard.type("seed: 3")
+    nested = "  - one_of:\n      - solarize\n  - horizontal_flip\n"
+    expect(text).to_have_value(f"image:\n  - random_crop: {{size: 64}}\n{nested}seed: 3")
+    expect(state).to_have_text("up to date")
     assert problems == []
     tab.close()
     process.send_signal(signal.SIGINT)

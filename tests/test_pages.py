@@ -39,6 +39,15 @@ def plots() -> list[Any]:
     ]
 
 
+def test_labels_of_a_row_of_points_have_room_between_them() -> None:
+    pytest.importorskip("matplotlib")
+    from augreg.pages.figures import points
+
+    svg = points(["a"], [-0.06], [-0.145], [0.01], "n", "N", "nats", 0.0, signed=True).svg
+    labels = re.findall(r"[−]?0\.\d\d(?=<)", svg)
+    assert 2 < len(labels) <= 7, labels  # a label is as wide as an eighth of the axis
+
+
 def test_plots_have_no_style_of_their_own(plots: list[Any]) -> None:
     """The security policy of a page would ignore it."""
     for plot in plots:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import runpy
@@ -298,6 +299,10 @@ def test_advice() -> None:
     assert again.evidence["effect"]["epochs_after"] == 4 and "+epochs: 4" in again.evidence["diff"]
     assert Patch.from_dict(again.evidence["patch"]).epochs_of(2) == 4
     assert advice(task, shown("still rising"), measure=False).verdict == "warning"
+    deep = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
+    fewer = advice(task.replace(model=partial(copy.deepcopy, deep)), shown("overfitting"), measure=False)
+    assert [each["place"] for each in fewer.evidence["patch"]["changes"]].count("model[0]") == 2  # two dropouts
+    assert fewer.summary == "insert dropout, set weight_decay, set epochs: not measured"
     nothing = advice(task, shown("good"))
     assert nothing.verdict == "pass" and "effect" not in nothing.evidence
 

@@ -93,6 +93,7 @@ def points(
     axes.set_ylim(len(names) - 0.4, -0.6)
     if not signed:
         axes.set_xlim(left=0.0)
+    axes.locator_params(axis="x", nbins=6)  # more labels, such as −0.14 and −0.12, have no gap between them
     axes.grid(visible=False, axis="y")
     _labeled(axes, x, "")
     shown = "; ".join(

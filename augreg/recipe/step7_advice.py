@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from augreg.recipe.charts import Chart
 from augreg.recipe.patches.advised import advised_patch
 from augreg.recipe.patches.effect import Effect, measure_patch
-from augreg.recipe.patches.patch import Patch
+from augreg.recipe.patches.patch import Change, Patch
 from augreg.recipe.result import Result, Verdict
 from augreg.recipe.task import Task
 
@@ -52,14 +52,21 @@ def advice(
 def _verdict(patch: Patch, effect: Effect | None, state: str) -> tuple[Verdict, str, str]:
     if not patch:
         return "pass", f"nothing to change in the spec: the curves say {state}", "; ".join(patch.notes) or "stop here"
-    places = ", ".join(each.place for each in patch.changes)
+    what = ", ".join(dict.fromkeys(map(_named, patch.changes)))
     if effect is None:
-        return "warning", f"change {places}: not measured", "apply the patch, and compare: measure_patch(..)"
-    summary = f"change {places}: {effect}"
+        return "warning", f"{what}: not measured", "apply the patch, and compare: measure_patch(..)"
+    summary = f"{what}: {effect}"
     if effect.answer == "helped":
         return "pass", summary, "apply the patch: patch.apply(spec), or patch.apply_to(task)"
     instead = "keep the task as it is" if effect.answer == "hurt" else "measure with more seeds"
     return "warning", summary, f"{instead}, or try the changes one by one: patch.only(0)"
+
+
+def _named(change: Change) -> str:
+    """A change in two words, such as "insert dropout" or "set epochs"."""
+    value = change.value
+    step = next(iter(value)) if isinstance(value, Mapping) else value if isinstance(value, str) else change.place
+    return f"{change.action} {step if change.section else change.place}"
 
 
 def _chart(effect: Effect) -> Chart:

@@ -106,7 +106,8 @@ class _Parser:
     def spec(self, source: Any) -> Spec:
         if not isinstance(source, Mapping):
             if not isinstance(source, Sequence) or isinstance(source, str | bytes):
-                self.fail((), f"a spec is a mapping or a list of steps, got {brief(source)}")
+                given = brief(source)
+                self.fail((), f"a spec is a mapping or a list of steps, such as [horizontal_flip]; got {given}")
                 return Spec(Options())
             source = {"image": source}
         options: dict[str, Any] = {}

@@ -42,6 +42,7 @@ class _Place(NamedTuple):
     is_key: bool
     others: frozenset[str] = frozenset()
     in_list: bool = False
+    in_brackets: bool = False
 
 
 def complete(text: str, cursor: int, schema: Schema) -> Completions:
@@ -57,17 +58,19 @@ def complete(text: str, cursor: int, schema: Schema) -> Completions:
             found.setdefault(item.name, item)
     lower = typed.lower()
     begin = [item for name, item in found.items() if name.lower().startswith(lower)]
+    begin.sort(key=lambda item: item.name.startswith("$"))  # `$schema` is for other editors
     inside = [item for name, item in found.items() if lower in name.lower() and item not in begin]
     return Completions(start, [item for item in (*begin, *inside) if item.text.strip() != typed][:_MOST])
 
 
 def _places(before: str) -> Iterator[_Place]:
     """Where the cursor may be: in a value, or in a key."""
+    closers = _closers(before)
     for probe in (_HERE, f"{_HERE}:"):
-        root = nodes_of(f"{before}{probe}{_closers(before)}")
+        root = nodes_of(f"{before}{probe}{closers}")
         place = None if root is None else _find(root, (), set())
         if place is not None:
-            yield place
+            yield place._replace(in_brackets=bool(closers))
 
 
 def _closers(before: str) -> str:
@@ -110,11 +113,15 @@ def _find(node: yaml.Node, location: tuple[str | int, ...], seen: set[int]) -> _
 
 def _items(place: _Place, line: str, schema: Schema, after: str) -> Iterator[Item]:
     forms = forms_at(schema, place.location)
+    at_end = not after.partition("\n")[0].strip()  # nothing follows in the line
     if not place.is_key:
         for form in forms:
             names = [*form.get("enum", ()), *([True, False] if "boolean" in form.get("type", ()) else ())]
             for value in names:
                 yield Item(_written(value), _written(value), "")
+        if at_end and not place.in_list and line.rstrip().endswith(":"):  # behind `rotate: `, an argument in braces
+            for name, part in properties_of(forms).items():
+                yield Item(name, f"{{{name}: }}", _about(schema, part))
     begins = _BEGINS.search(line) if place.in_list else not line.strip()
     if place.is_key or begins:
         bare = [form["pattern"] for form in forms if "pattern" in form and "properties" in form]
@@ -122,7 +129,17 @@ def _items(place: _Place, line: str, schema: Schema, after: str) -> Iterator[Ite
         for name, part in properties_of(forms).items():
             if name not in place.others:
                 needs_none = not place.is_key and any(re.search(pattern, name) for pattern in bare)
-                yield Item(name, name if needs_none else f"{name}{colon}", _about(schema, part))
+                rest = "" if needs_none else colon
+                if rest and not place.in_brackets and at_end and _has_steps(schema, part):
+                    rest = f":\n{' ' * len(line)}  - "
+                yield Item(name, f"{name}{rest}", _about(schema, part))
+
+
+def _has_steps(schema: Schema, part: Schema) -> bool:
+    """Whether a part is a list of steps."""
+    forms = forms_at({**part, "$defs": schema["$defs"]}, ())
+    items = [form["items"] for form in forms if isinstance(form.get("items"), dict)]
+    return any(item.get("$ref", "").endswith(".step") for item in items)
 
 
 def _written(value: Any) -> str:

@@ -17,6 +17,7 @@ async function call(name, data, signal) {
 
 function later(milliseconds) {
   clearTimeout(waiting);
+  byId("state").textContent = "drawing …";
   waiting = setTimeout(draw, milliseconds);
 }
 
@@ -178,8 +179,11 @@ function choose(index) {
 
 function take(index) {
   text.setSelectionRange(from, text.selectionStart);
-  insert(items[index].text);
+  const written = items[index].text;
+  insert(written);
+  if (written.endsWith("}")) text.setSelectionRange(text.selectionStart - 1, text.selectionStart - 1);
   close();
+  if (/[-:] \}?$/.test(written)) complete();  // a value or a step comes next
 }
 
 function close() {
@@ -189,10 +193,22 @@ function close() {
   text.removeAttribute("aria-activedescendant");
 }
 
+// The next line begins as deep as this one, and with a dash in a list; an empty item ends the list.
+function newLine(above, line) {
+  const [, indent, dash, rest] = line.match(/^( *)(- +|)(.*)$/);
+  if (dash && !rest) {
+    const owner = above.reverse().find((other) => other.trim() && other.search(/\S/) < indent.length) ?? "";
+    text.setSelectionRange(text.selectionStart - line.length, text.selectionStart);
+    insert(owner.match(/^ *(- +|)/)[0]);
+  } else if (/:\s*$/.test(rest)) insert(`\n${indent}${dash && "  "}  `);
+  else insert(`\n${indent}${dash}`);
+}
+
 // Typed text, so that it can be undone.
 function insert(written) {
   text.focus();
-  if (!document.execCommand("insertText", false, written)) text.setRangeText(written, text.selectionStart, text.selectionEnd, "end");
+  const done = written ? document.execCommand("insertText", false, written) : document.execCommand("delete");
+  if (!done) text.setRangeText(written, text.selectionStart, text.selectionEnd, "end");
 }
 
 text.addEventListener("input", (event) => {
@@ -220,10 +236,10 @@ text.addEventListener("keydown", (event) => {
     take(chosen);
   } else if (event.key === "Escape") {
     close();
-  } else if (event.key === "Enter" && !event.isComposing) {  // the next line begins as deep as this one
+  } else if (event.key === "Enter" && !event.isComposing) {
     event.preventDefault();
-    const line = text.value.slice(0, text.selectionStart).split("\n").at(-1);
-    insert(`\n${line.match(/^ */)[0]}`);
+    const above = text.value.slice(0, text.selectionStart).split("\n");
+    newLine(above, above.pop());
   }
 });
 mark();
