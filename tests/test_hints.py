@@ -281,10 +281,3 @@ def test_a_misspelt_command(wrong: list[str], right: str, capsys: pytest.Capture
     with pytest.raises(SystemExit) as done:
         main(wrong)
     assert done.value.code == USAGE and f"; did you mean {right!r}?\n" in capsys.readouterr().err
-
-
-def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as done:
-        main([])
-    out, err = capsys.readouterr()
-    assert done.value.code == USAGE and out == "" and "list all transforms and regularizers" in err

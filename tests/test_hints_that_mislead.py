@@ -39,7 +39,7 @@ def test_a_list_for_the_first_argument(step: Any, right: str) -> None:
         ([{"median_blur": {"kernel_size": 3, "size": [3, 5]}}], "kernel_size", "size, p, test, uid"),
         ([{"rotate": {"degrees": 10, "angle": 4}}], "angle", "degrees, interpolation, fill, mode, p, test, uid"),
         ([{"rotate": {"degrees": 10, "degree": 4}}], "degree", "degrees, interpolation, fill, mode, p, test, uid"),
-        ({"batch": [{"mixup": {"lam": 0.3}}]}, "lam", "alpha, per, pairing, p, uid"),  # lam is drawn; alpha shapes it
+        ({"batch": [{"cutmix": {"lam": 0.3}}]}, "lam", "alpha, per, pairing, boxes, p, uid"),
     ],
     ids=str,
 )

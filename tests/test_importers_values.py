@@ -129,7 +129,7 @@ def test_where_a_mirror_moves_keypoints_is_said() -> None:
     moved = augreg.Pipeline.from_spec(found.spec).train(sample, 0)["keypoints"] - 0.5
     assert moved.tolist() == [[6.0, 1.0]]
     page = (Path(__file__).parent.parent / "docs" / "importing.md").read_text()
-    assert "mirrored to W - x here and to W - 1 - x there" in page
+    assert "mirrored from x to W - x in augreg and to W - 1 - x in albumentations" in page
 
 
 def test_an_erased_area_is_as_wide_as_the_ratio_says() -> None:

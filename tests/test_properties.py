@@ -211,7 +211,11 @@ def test_random_specs(part: int) -> None:
     @settings(few, max_examples=150)
     @given(spec=specs(), image=images(most=16), index=st.integers(0, 2**32))
     def check(spec: dict[str, Any], image: np.ndarray, index: int) -> None:
-        pipe = Pipeline.from_spec(spec)
+        try:
+            pipe = Pipeline.from_spec(spec)
+        except SpecError as error:  # the strategy does not know how sizes follow from scheduled choices
+            assert "differ in size" in str(error)
+            hypothesis.reject()
         again = Pipeline.from_spec(json.loads(json.dumps(pipe.to_spec())))
         assert again == pipe
         assert again.fingerprint == pipe.fingerprint
