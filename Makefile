@@ -19,9 +19,12 @@ gallery: $(VENV)/gallery.stamp $(VENV)/native.stamp
 # everything works without it. NATIVE=no leaves it out, and uninstalls one that was built before.
 native: $(VENV)/native.stamp
 
+# One process more than there are processors, since tests also wait: for other processes, and for the clock.
+TESTERS = $(shell $(BIN)/python -c 'import os; print((os.process_cpu_count if hasattr(os, "process_cpu_count") else os.cpu_count)() + 1)')
+
 # All tests. SUITE="tests/test_plan.py -k merge" runs some of them.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --dist worksteal $(SUITE)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(SUITE)
 	@test -n '$(SUITE)' || ! grep -q built $(VENV)/native.stamp || $(BIN)/python -m pytest -q plugins/augreg-native
 
 # The long tests: minutes of random and hostile specs, files and plugins, and all kinds of loaders. `make test` runs a small part of each.

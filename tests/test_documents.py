@@ -57,21 +57,28 @@ def run_blocks(path: Path) -> None:
         example.evaluate()
 
 
-@pytest.mark.parametrize("path", [path for path in WITH_CODE if path != README], ids=name)
+SHORTER = {
+    README: ("for seed in range(5)", "for seed in range(1)"),
+    ROOT / "docs/first-model.md": ("epochs=60", "epochs=20"),
+}
+"""Trainings take most of the time: what the suite replaces in a page, and the long run does not."""
+
+
+@pytest.mark.parametrize("path", [path for path in WITH_CODE if path not in SHORTER], ids=name)
 def test_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks run in order in one namespace, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     run_blocks(path)
 
 
-@pytest.mark.parametrize("seeds", [1, pytest.param(5, marks=pytest.mark.soak)])
-def test_python_blocks_of_the_readme_run(seeds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one of the five seeds of its training, which take most of the time."""
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["short", "whole"])
+@pytest.mark.parametrize("path", SHORTER, ids=name)
+def test_pages_that_train_run(path: Path, whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = README.read_text()
-    assert text.count("for seed in range(5)") == 1
-    copy = tmp_path / "README.md"
-    copy.write_text(text.replace("for seed in range(5)", f"for seed in range({seeds})"))
+    text, (long, short) = path.read_text(), SHORTER[path]
+    assert text.count(long) == 1
+    copy = tmp_path / path.name
+    copy.write_text(text if whole else text.replace(long, short))
     run_blocks(copy)
 
 

@@ -59,7 +59,7 @@ def test_the_problems_of_a_spec_are_those_of_the_field(pydantic: Any, settings: 
         settings(pipe=3)
 
 
-@pytest.mark.parametrize("mode", ["validation", "serialization"])
+@pytest.mark.parametrize("mode", ["validation", pytest.param("serialization", marks=pytest.mark.soak)])
 def test_the_json_schema_of_a_model_has_that_of_specs(settings: Any, mode: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = settings.model_json_schema(mode=mode)

@@ -113,9 +113,9 @@ def test_a_spec_that_names_an_uninstalled_plugin_is_refused(site: Path, tmp_path
     )
 
 
-# The whole kit on a hundred transforms takes half a minute; these are the checks that none of them may fail.
-# Of what moves targets by fields, one takes three seconds and its neighbors a tenth.
-NEVER = "(same_key or targets_follow) and not PiecewiseAffine"
+# The whole kit on a hundred transforms takes half a minute; this is the check that none of them may fail. Of what
+# moves by fields, one takes three seconds and its neighbors a tenth.
+NEVER = "same_key and not PiecewiseAffine"
 PARTS = [
     ["-k", f"not test_conformance or {NEVER}"],
     pytest.param(["tests/test_conformance.py"], marks=pytest.mark.soak),
@@ -149,7 +149,8 @@ def test_a_new_plugin_passes_its_tests_as_it_stands(site: Path, tmp_path: Path) 
         ["rain_fall/scale_noise", "regularizer"],
         ["rain_fall/logit_squeezing", "loss"],
     ]
-    tested = in_folder(site, folder)("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    some = "not test_conformance or same_key or input_is_not"  # test_new_plugin.py has all of them, as a long test
+    tested = in_folder(site, folder)("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", some)
     assert tested.returncode == 0, tested.stdout
     assert "xfailed" not in tested.stdout
     again = run("-m", "augreg", "new-plugin", "rain_fall")
