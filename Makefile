@@ -65,7 +65,7 @@ clients: .venv-clients/stamp
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-clients.txt \
 		--editable '.[all,ray]' torchvision timm transformers lightning accelerate datasets \
-		'jsonargparse[signatures]' torchdata pytest-xdist
+		'jsonargparse[signatures]' torchdata pytest-xdist sybil
 	touch $@
 
 lint: $(VENV)/dev.stamp
