@@ -88,7 +88,7 @@ class Process:
     """Depend on the process."""
 
     def sample(self, rng, scene):
-        return call(brighter, scene, amount=os.getpid() % 251)
+        return call(brighter, scene, amount=0 if multiprocessing.parent_process() else 100)
 
 
 @transform("broken", kind="color")
