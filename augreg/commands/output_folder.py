@@ -21,6 +21,8 @@ from typing import Any
 from augreg.files.locks import BusyError, locked
 from augreg.images.files import read_file
 from augreg.images.folders import MANIFEST
+from augreg.sharding.manifest import OtherOutputError, change, version_notes
+from augreg.sharding.storage_names import PART, is_temporary
 
 __all__ = [
     "MANIFEST", "BusyError", "OtherOutputError", "claim", "finished", "identity", "lock", "numbers",
@@ -28,13 +30,8 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST = 1 << 28  # bytes of a manifest, which may name every file that an --overwrite left over
-_PART = ".augreg-part"
 _NUMBER = re.compile(r"-(\d{1,10})(?:_mask)?\.[a-z]+\Z", re.ASCII)
 _FREE = ("spec", "copies", "left_over")  # may differ: the fingerprint identifies the spec, and the others may change
-
-
-class OtherOutputError(Exception):
-    """The folder contains files of another run."""
 
 
 def write(path: Path, data: bytes, below: Path | None = None) -> None:
@@ -45,7 +42,7 @@ def write(path: Path, data: bytes, below: Path | None = None) -> None:
         for folder in reversed([folder for folder in path.parents if folder.is_relative_to(below)][:-1]):
             folder.mkdir(exist_ok=True)
     # the name is short: with more than its own in it, a name that is just allowed would become too long
-    part = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}{_PART}")
+    part = path.with_name(f".{os.getpid()}-{zlib.crc32(os.fsencode(path.name)):08x}{PART}")
     try:
         part.write_bytes(data)
         part.replace(path)
@@ -92,7 +89,7 @@ def remove_temporary_files(folder: Path) -> None:
     """Remove the temporary files that a killed run left behind."""
     for place, _, names in os.walk(folder):
         for name in names:
-            if name.endswith(_PART) and name.startswith("."):
+            if is_temporary(name):
                 Path(place, name).unlink(missing_ok=True)
 
 
@@ -114,29 +111,21 @@ def claim(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str
     Returns notes on harmless differences. Raises OtherOutputError, which says what to do.
     """
     path = folder / MANIFEST
-    notes: list[str] = []
     if path.is_symlink() or path.exists():
         before = _read(path)
         differs = [key for key in manifest if key not in _FREE and before.get(key) != manifest[key]]
         if differs:
-            changes = ", ".join(
-                f"{key} was {_shown(key, before.get(key, 'not recorded'))} and is {_shown(key, manifest[key])}"
-                for key in differs
-            )
+            changes = ", ".join(change(key, before, manifest[key]) for key in differs)
             raise OtherOutputError(
                 f"{folder} contains the output of another run: {changes}; choose another folder, or use --overwrite"
             )
-        for name, version in made_with.items():
-            old = before.get("made_with", {}).get(name)
-            if old != version:
-                notes.append(f"{folder} was started with {name} {old}, and this is {version}: the bytes may differ")
-        return notes
+        return version_notes(folder, before, made_with)
     if any(folder.iterdir()):
         raise OtherOutputError(
             f"{folder} is not empty, and was not written by augreg apply; choose another folder, or use --overwrite"
         )
     replace_manifest(folder, manifest, made_with)
-    return notes
+    return []
 
 
 def replace_manifest(folder: Path, manifest: Mapping[str, Any], made_with: Mapping[str, str]) -> None:
@@ -188,9 +177,3 @@ def _valid(manifest: Any) -> bool:
         and all(isinstance(name, str) for name in left)
         and isinstance(made, dict)
     )
-
-
-def _shown(key: str, value: Any) -> str:
-    text = str(value)
-    most = 12 if key == "fingerprint" else 200
-    return f"{text[:most]}.." if len(text) > most + 4 else text

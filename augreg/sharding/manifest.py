@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from augreg.images.folders import MANIFEST
 from augreg.sharding.records import Column
-from augreg.sharding.state import FOLDER
 from augreg.sharding.storage import Storage
+from augreg.sharding.storage_names import FOLDER
 
 __all__ = [
-    "MANIFEST", "OtherOutputError", "check_empty", "check_equal", "claim", "differences", "made_with",
-    "read_manifest",
+    "MANIFEST", "OtherOutputError", "change", "check_empty", "check_equal", "claim", "differences", "made_with",
+    "read_manifest", "version_notes",
 ]  # fmt: skip
 
 _FREE: Final = ("spec", "location", "made_with")  # may differ: the fingerprints identify the spec and the input
@@ -115,24 +115,33 @@ def differences(location: str, before: Mapping[str, Any], manifest: Mapping[str,
     notes = []
     if before.get("location") != manifest["location"]:
         notes.append(f"the input was at {before.get('location')}, and is at {manifest['location']} with equal names")
-    for name, version in manifest["made_with"].items():
-        old = before["made_with"].get(name)
-        if old != version:
-            notes.append(f"{location} was started with {name} {old}, and this is {version}: the bytes may differ")
-    return notes
+    return notes + version_notes(location, before, manifest["made_with"])
+
+
+def version_notes(location: object, before: Mapping[str, Any], versions: Mapping[str, str]) -> list[str]:
+    """Notes on the libraries whose versions are others than those in the manifest of an output."""
+    old = before.get("made_with", {})
+    return [
+        f"{location} was started with {name} {old.get(name)}, and this is {version}: the bytes may differ"
+        for name, version in versions.items()
+        if old.get(name) != version
+    ]
 
 
 def check_equal(location: str, before: Mapping[str, Any], manifest: Mapping[str, Any]) -> None:
     """Raise OtherOutputError if a manifest, or a part of one, differs in what must be the same."""
     changes = [
-        _input_change(before.get("input", {}), manifest["input"])
-        if key == "input"
-        else f"{key} was {_shown(key, before.get(key, 'not recorded'))} and is {_shown(key, value)}"
+        _input_change(before.get("input", {}), manifest["input"]) if key == "input" else change(key, before, value)
         for key, value in manifest.items()
         if key not in _FREE and before.get(key) != value
     ]
     if changes:
         raise OtherOutputError(f"{location} contains the output of another run: {', '.join(changes)}; {_ADVICE}")
+
+
+def change(key: str, before: Mapping[str, Any], now: Any) -> str:
+    """What a manifest said under a key, and what is so now."""
+    return f"{key} was {_shown(key, before.get(key, 'not recorded'))} and is {_shown(key, now)}"
 
 
 def _input_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
