@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "in_shards", "run"]
 
 _RESUME = "stopping; run the command again to resume"
-_WILD = "*?[{"
 _MOST_SHARDS = 1_000_000  # each is a file, its record another
 
 
@@ -75,15 +74,18 @@ def in_shards(arguments: argparse.Namespace) -> bool:
     asked = (
         "to", "shards", "part", "columns", "dry_run", "verify", "verify_inputs", "retry_failed", "engine", "address"
     )  # fmt: skip
-    if any(getattr(arguments, name) for name in asked) or "://" in arguments.source or "://" in arguments.out:
+    if any(getattr(arguments, name) for name in asked):
         return True
     from augreg.sharding.inputs import kind_of
+    from augreg.sharding.inputs.locations import WILD, is_url
     from augreg.sharding.records import InputError
 
+    if is_url(arguments.source) or is_url(arguments.out):
+        return True
     try:
         return kind_of(arguments.source) != "folder"
     except InputError:  # what plain apply says is shorter, but it knows no patterns
-        return any(letter in arguments.source for letter in _WILD)
+        return any(letter in arguments.source for letter in WILD)
 
 
 def run(arguments: argparse.Namespace, pipe: Pipeline, format: str) -> int:

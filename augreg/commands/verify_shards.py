@@ -34,7 +34,8 @@ class _Check:
 
 def verify(arguments: argparse.Namespace, request: Request) -> int:
     """Compare an output with its manifest; with --verify-inputs, its input too. Returns 0 if all is well, else 1."""
-    from augreg.sharding.state import FOLDER, Failures, shard_name
+    from augreg.sharding.state import Failures
+    from augreg.sharding.storage_names import FOLDER, shard_name
     from augreg.sharding.verify import open_output, strays
 
     output = open_output(request, inputs=arguments.verify_inputs)

@@ -13,6 +13,8 @@ from augreg.errors import SpecError
 from augreg.pipeline import Pipeline
 from augreg.sharding.column_types import typed
 from augreg.sharding.inputs import open_input
+from augreg.sharding.inputs.dividing import share
+from augreg.sharding.inputs.locations import WILD, is_url, located
 from augreg.sharding.job import Job, Task
 from augreg.sharding.manifest import OtherOutputError, check_empty, claim, differences, made_with, read_manifest
 from augreg.sharding.outputs import check_output
@@ -22,7 +24,6 @@ from augreg.sharding.storage import Storage, open_storage
 
 __all__ = ["Begun", "Request", "begin", "part_of"]
 
-_WILD: Final = "*?[{"
 _SAMPLES: Final = 64  # that are read for the types of columns
 _OUTPUT_OF: Final = {"folder": "folder", "list": "tar", "tar": "tar", "parquet": "parquet"}
 
@@ -86,10 +87,10 @@ class Begun:
 
     def images(self, shards: Sequence[int]) -> int | None:
         """How many images these shards have; None if that is known only after reading them."""
-        count, total = self.input.count, self.job.shards
-        if count is None or self.input.kind == "tar":
+        count = self.input.count
+        if count is None:
             return None
-        return sum((shard + 1) * count // total - shard * count // total for shard in shards)
+        return sum(stop - start for start, stop in (share(count, shard, self.job.shards) for shard in shards))
 
 
 def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -> Begun:
@@ -141,7 +142,7 @@ def begin(request: Request, *, write: bool = True, retry_failed: bool = False) -
 def part_of(part: tuple[int, int], shards: int) -> range:
     """The numbers of the shards in part i of n."""
     number, parts = part
-    return range((number - 1) * shards // parts, number * shards // parts)
+    return range(*share(shards, number - 1, parts))
 
 
 def _job(request: Request, storage: Storage, input: Input, before: Mapping[str, Any] | None) -> Job:
@@ -218,18 +219,18 @@ def _manifest(request: Request, job: Job, input: Input) -> dict[str, Any]:
 
 
 def _absolute(location: str) -> str:
-    return location if "://" in location else str(Path(location).resolve())
+    return location if is_url(location) else str(Path(location).resolve())
 
 
 def _check_apart(source: str, storage: Storage) -> None:
     """Raise OtherOutputError if the output would be written among the inputs."""
-    out = storage.local
-    if out is None or ("://" in source and not source.startswith("file://")):
+    out, source = storage.local, located(source)
+    if out is None or is_url(source):
         return
-    place = Path(source.removeprefix("file://"))
+    place = Path(source)
     if not place.is_dir():
         parts = place.parts
-        wild = next((number for number, part in enumerate(parts) if set(part) & set(_WILD)), len(parts))
+        wild = next((number for number, part in enumerate(parts) if set(part) & set(WILD)), len(parts))
         place = Path(*parts[: min(wild, len(parts) - 1)])
     if place.resolve().is_relative_to(out.resolve()):
         raise OtherOutputError(f"{storage.location} contains the input; choose another folder")

@@ -12,9 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from augreg.sharding.state import FOLDER, shard_name
 from augreg.sharding.storage import Storage
-from augreg.sharding.storage_names import PART
+from augreg.sharding.storage_names import FOLDER, PART, shard_name
 
 __all__ = ["Copy", "Journal"]
 

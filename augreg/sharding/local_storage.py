@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from augreg.files.locks import locked
 from augreg.images.files import read_file
-from augreg.sharding.storage_names import checked, is_temporary, temporary_name, temporary_start
+from augreg.sharding.storage_names import FOLDER, checked, is_temporary, temporary_name, temporary_start
 
 __all__ = ["LocalStorage"]
 
@@ -125,7 +125,7 @@ class LocalStorage:
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock of `.augreg/NAME.lock`, a file that is removed with the lock. Raises BusyError."""
-        path = self._place(f".augreg/{name}.lock")
+        path = self._place(f"{FOLDER}/{name}.lock")
         message = f"{self.location}: another run is writing {name}; wait until it ends, or choose another output"
         while True:
             path.touch()

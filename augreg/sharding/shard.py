@@ -19,7 +19,8 @@ from augreg.sharding.manifest import MANIFEST
 from augreg.sharding.outcome import StopError
 from augreg.sharding.outputs import Output, OutputError, Writer, open_writer, shard_file
 from augreg.sharding.records import InputError, Piece, Sample
-from augreg.sharding.state import ShardRecord, State, shard_name
+from augreg.sharding.state import ShardRecord, State
+from augreg.sharding.storage_names import shard_name
 
 __all__ = ["input_digest", "make_shard", "outputs"]
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from augreg.sharding.storage import Storage
+from augreg.sharding.storage_names import FOLDER, shard_name
 
-__all__ = ["FOLDER", "Failures", "ShardRecord", "State", "shard_name"]
+__all__ = ["Failures", "ShardRecord", "State"]
 
-FOLDER: Final = ".augreg"
-"""The folder in an output for what is no data."""
 _RECORD: Final = re.compile(r"(?:.*/)?(\d{6,})\.json\Z", re.ASCII)
 _MARKER: Final = re.compile(r"(?:.*/)?(\d{6,})\Z", re.ASCII)
 _DIGITS: Final = re.compile(r"(\d+)", re.ASCII)
@@ -63,11 +62,6 @@ def _order(failure: tuple[str, str]) -> list[object]:
     """Keys in the order of the numbers in them: 9 before 10."""
     parts = _DIGITS.split(failure[0])
     return [(len(part), part) if number % 2 else part for number, part in enumerate(parts)]
-
-
-def shard_name(shard: int) -> str:
-    """The name of a shard: its number, with six digits or more."""
-    return f"{shard:06d}"
 
 
 class State:
@@ -118,5 +112,5 @@ class State:
         self._storage.remove(f"{_MARKERS}{shard_name(shard)}")
 
 
-def _numbers(names: object, pattern: re.Pattern[str]) -> set[int]:
-    return {int(match[1]) for name in names if (match := pattern.match(name))}  # type: ignore[attr-defined]
+def _numbers(names: Iterable[str], pattern: re.Pattern[str]) -> set[int]:
+    return {int(match[1]) for name in names if (match := pattern.match(name))}

@@ -1,4 +1,4 @@
-"""The names of files in a storage: relative paths with `/`, and those of temporary files."""
+"""The names of files in a storage: relative paths with `/`, those of shards, and those of temporary files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import os
 import secrets
 import zlib
 
-__all__ = ["PART", "checked", "is_temporary", "temporary_name", "temporary_start"]
+__all__ = ["FOLDER", "PART", "checked", "is_temporary", "shard_name", "temporary_name", "temporary_start"]
+
+FOLDER = ".augreg"
+"""The folder in an output for what is no data."""
 
 PART = ".augreg-part"
 """How the names of temporary files end. They begin with a dot."""
+
+
+def shard_name(shard: int) -> str:
+    """The name of a shard: its number, with six digits or more."""
+    return f"{shard:06d}"
 
 
 def checked(name: str) -> str:

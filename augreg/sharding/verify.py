@@ -12,8 +12,9 @@ from augreg.sharding.manifest import MANIFEST, OtherOutputError, check_equal, re
 from augreg.sharding.outputs import digest_of, shard_file
 from augreg.sharding.records import Input, InputError, Piece
 from augreg.sharding.shard import input_digest
-from augreg.sharding.state import FOLDER, ShardRecord, State
+from augreg.sharding.state import ShardRecord, State
 from augreg.sharding.storage import Storage, open_storage
+from augreg.sharding.storage_names import FOLDER
 
 __all__ = ["Check", "Checked", "OutputToCheck", "check_shard", "open_output", "strays"]
 

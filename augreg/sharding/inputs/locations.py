@@ -19,15 +19,16 @@ from augreg.images.folders import MANIFEST, is_output
 from augreg.sharding.records import InputError
 
 __all__ = [
-    "File", "expanded", "files_below", "filesystem", "is_folder", "is_url", "joined", "located", "named_files",
-    "open_file", "output_name", "parent_of", "path_of", "read", "reason",
-    "remote_errors",
+    "WILD", "File", "expanded", "files_below", "filesystem", "is_folder", "is_url", "joined", "located",
+    "named_files", "open_file", "output_name", "parent_of", "path_of", "read", "reason", "remote_errors",
 ]  # fmt: skip
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 _RANGE: Final = re.compile(r"(\d+)\.\.(\d+)")
 _WILD: Final = re.compile(r"[*?\[]")
+WILD: Final = "*?[{"
+"""The letters with which patterns begin."""
 _LEADS_OUT: Final = ("", "/", ".")
 _MOST_FILES: Final = 10_000_000
 _AT_ONCE: Final = 16  # remote files whose size is asked for at once

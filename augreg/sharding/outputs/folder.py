@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from augreg.errors import ImageError
+from augreg.images.folders import MANIFEST
 from augreg.sharding.outputs.members import document, files_carried, has_label, mask_stem
 from augreg.sharding.outputs.output import Output
 from augreg.sharding.storage import Storage
-from augreg.sharding.storage_names import checked, is_temporary
+from augreg.sharding.storage_names import FOLDER, checked, is_temporary, shard_name
 
 __all__ = ["FolderWriter", "digest"]
 
-_RESERVED: Final = ("augreg.json", ".augreg")
+_RESERVED: Final = (MANIFEST, FOLDER)
 _OF_THE_FILE: Final = (errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP, errno.EILSEQ)
 _PIECE: Final = 1 << 20
 _MOST_LIST: Final = 1 << 30
@@ -122,7 +123,7 @@ def digest(storage: Storage, shard: int) -> tuple[int, str]:
 
 
 def _list(shard: int) -> str:
-    return f".augreg/files/{shard:06d}"
+    return f"{FOLDER}/files/{shard_name(shard)}"
 
 
 def _listed(storage: Storage, shard: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from augreg.errors import AugregError
+from augreg.sharding.storage_names import shard_name
 
 __all__ = ["KINDS", "Output", "OutputError", "Writer", "shard_file"]
 
@@ -52,4 +53,4 @@ class Writer(Protocol):
 
 def shard_file(to: str, shard: int) -> str:
     """The name of the file of a shard."""
-    return f"shard-{shard:06d}.{to}"
+    return f"shard-{shard_name(shard)}.{to}"
